@@ -14,7 +14,7 @@ from . import arguments, marks, model
 from .firewall.choice import BACKEND
 from .gather import gather
 from .records import replace
-from .report import EndpointReport, HostReport, NetworkReport, PortUse, ServiceReport
+from .report import EndpointReport, HostReport, NamespaceReport, NetworkReport, PortUse, ServiceReport
 from .world import World
 
 Facts = dict[str, object]
@@ -92,10 +92,7 @@ def spell(report: HostReport) -> Facts:
         "networks": [_network(network) for network in report.networks],
         "lost": [{"name": item.name, "processes": _processes(item.processes)} for item in report.lost],
         "unplugged": [_endpoint(endpoint) for endpoint in report.unplugged],
-        "namespaces": [
-            {"name": item.name, **_whose(item.network), "ours": item.ours, "unmarked": item.unmarked}
-            for item in report.namespaces
-        ],
+        "namespaces": [_namespace(item) for item in report.namespaces],
         "files": [
             {"path": "%s/%s/%s" % (marks.NETNS_FILES, file.netns, file.name), **_whose(file.network)}
             for file in report.files
@@ -206,6 +203,11 @@ def _endpoint(endpoint: EndpointReport) -> Facts:
         "troubles": list(endpoint.troubles),
         "ports": [_port_use(use) for use in endpoint.ports],
     }
+
+
+def _namespace(item: NamespaceReport) -> Facts:
+    found = {"name": item.name, **_whose(item.network), "ours": item.ours}
+    return {**found, "unmarked": item.unmarked, "sysctls": dict(item.sysctls)}
 
 
 def _service(item: ServiceReport) -> Facts:

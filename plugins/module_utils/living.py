@@ -27,16 +27,20 @@ _Heard = t.Mapping[model.Place, t.Mapping[str, t.Sequence[model.Listener]]]
 def look_inside(world: World, report: HostReport, dropped: t.Iterable[model.Drop] = ()) -> HostReport:
     """The report with what lives in its endpoints, the namespaces that have lost their names, and what was dropped."""
     report = replace(report, services=tuple(_services(world, report)))
-    ways, names = _Ways(world, report), noted(report)
+    names = noted(report)
+    ways = _Ways(world, report, names)
     heard = _listeners(world, report)
 
     def look(network: NetworkReport) -> NetworkReport:
         found = (_endpoint(item, network, network.ports, world, ways, heard) for item in network.endpoints)
-        return replace(network, endpoints=tuple(_named(item, network, names) for item in found))
+        return replace(
+            network, endpoints=tuple(_placed(_named(item, network, names), network, names) for item in found)
+        )
 
     networks = tuple(map(look, report.networks))
     unplugged = tuple(_endpoint(item, None, report.ports, world, ways, heard) for item in report.unplugged)
     found = replace(report, networks=networks, unplugged=unplugged, lost=tuple(_lost(world, report)))
+    found = _with_lost_interfaces(found, names)
     found = _with_services(found) if found.services else found
     found = _with_servers(found, world) if found.views else found
     return _with_drops(found, dropped)
@@ -141,6 +145,67 @@ def _named(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> En
     return replace(endpoint, names=tuple(dict.fromkeys(name for own in found for name in own)))
 
 
+# ---- what an endpoint has in its networks
+
+
+def _placed(endpoint: EndpointReport, network: NetworkReport, names: Noted) -> EndpointReport:
+    """An endpoint with the troubles of its place in a network."""
+    found = [*_elsewhere(endpoint, network), *_without_addresses(endpoint, names), *_beyond(endpoint, network)]
+    return replace(endpoint, troubles=(*endpoint.troubles, *found)) if found else endpoint
+
+
+def _elsewhere(endpoint: EndpointReport, network: NetworkReport) -> t.Iterator[str]:
+    if endpoint.network and network.network and endpoint.network != network.network:
+        yield "%s belongs to network %s, but is a port of %s; run the playbook" % (
+            endpoint.veth,
+            marks.name_of(endpoint.network),
+            network.bridge,
+        )
+
+
+def _without_addresses(endpoint: EndpointReport, names: Noted) -> t.Iterator[str]:
+    """Troubles with addresses that its hosts file still has."""
+    if endpoint.place is None or endpoint.netns is None:
+        return
+    own = {address.ip for address in endpoint.addresses}
+    full = "%s.%s" % (endpoint.netns, marks.name_of(endpoint.network))
+    for address in names.addresses(endpoint.netns, endpoint.network, full):
+        if address not in own:
+            yield "it has lost its address %s; run the playbook" % address
+
+
+def _beyond(endpoint: EndpointReport, network: NetworkReport) -> t.Iterator[str]:
+    """Troubles with addresses that a network had before its subnets were changed."""
+    if not endpoint.network or endpoint.network != network.network or not network.subnets:
+        return
+    for address in endpoint.addresses:
+        if not address.is_link_local and not any(address.ip in subnet for subnet in network.subnets):
+            yield "%s lies in none of the network's subnets" % address.ip
+
+
+def _with_lost_interfaces(report: HostReport, names: Noted) -> HostReport:
+    """The report with a trouble for each network in which a namespace should have an interface, but has none."""
+    there: dict[str, set[str]] = {}
+    for endpoint in report.endpoints:
+        there.setdefault(endpoint.netns or "", set()).add(endpoint.network)
+    lost = {
+        item.name: sorted({*filter(None, [item.network]), *names.labels(item.name)} - there.get(item.name, set()))
+        for item in report.namespaces
+    }
+    if not any(lost.values()):
+        return report
+
+    def told(endpoint: EndpointReport) -> EndpointReport:
+        labels = lost.pop(endpoint.netns or "", [])
+        troubles = ["it has lost its interface in network %s; run the playbook" % marks.name_of(it) for it in labels]
+        return replace(endpoint, troubles=(*endpoint.troubles, *troubles))
+
+    return report.with_endpoints(told)
+
+
+# ---- namespaces that have lost their names
+
+
 def _lost_name(place: model.Place, world: World) -> str:
     """The name that a namespace of ours has lost, which only its processes keep alive; empty if it has lost none."""
     lost = {} if place.netns is not None else world.all_lost()
@@ -209,7 +274,7 @@ _KINDS = {"throw": "is left to the rules of routing that follow"}
 class _Ways:
     """Compares the routes of each endpoint with those that it should have."""
 
-    def __init__(self, world: World, report: HostReport) -> None:
+    def __init__(self, world: World, report: HostReport, names: Noted) -> None:
         self._world = world
         self._gateways: dict[tuple[model.Place, int], set[model.Address]] = {}
         self._reported: set[tuple[model.Place, int]] = set()
@@ -218,6 +283,9 @@ class _Ways:
         for network in report.networks:
             internal = network.policy is not None and network.policy.internal
             for endpoint in () if internal else network.endpoints:
+                section = names.section(endpoint.netns or "", endpoint.network)
+                if section is not None and not section.default_route:
+                    continue
                 for address in _gateways(endpoint, network):
                     place = endpoint.place or model.Place()
                     self._gateways.setdefault((place, address.version), set()).add(address)

@@ -9,6 +9,7 @@ There is no database. Change one of these, and what an earlier release made is n
 from __future__ import annotations
 
 import re
+import typing as t
 
 from . import loading, model
 
@@ -43,6 +44,8 @@ PATH_LINK = "dlnp"
 
 # A file for each name that we gave to the namespace of a process; it holds the inode of that namespace.
 NETNS_RECORDS = "/run/dockerless.network/netns"
+# A file for each namespace in which we set sysctls; it holds the values before that, and goes with the next boot.
+NETNS_SYSCTLS = "/run/dockerless.network.netns"
 # Files that replace those in /etc for what is started in a namespace: ip-netns(8).
 NETNS_FILES = "/etc/netns"
 # A folder of those is moved here to be deleted. Otherwise a run that is killed while it deletes would leave an empty
@@ -197,3 +200,18 @@ def service_of(text: str) -> tuple[str, str] | None:
     """The namespace and the label in such a line; None for another file."""
     found = re.match(r"# %s: \S+ runs in ([^\s,;]+)(?:, ([^\s;]+))?; " % re.escape(COLLECTION), text)
     return None if found is None else (found[1], found[2] or "")
+
+
+# Of each key, the value that was found, and the one that we set.
+Notes = t.Mapping[str, tuple[str, str]]
+
+
+def notes_path(name: str) -> str:
+    """The file with the notes about the sysctls of a namespace."""
+    return "%s/%s" % (NETNS_SYSCTLS, name)
+
+
+def read_notes(text: str | None) -> Notes:
+    """The notes in such a file; none in a damaged one."""
+    lines = (line.split("\t") for line in (text or "").splitlines())
+    return {line[0]: (line[1], line[2]) for line in lines if len(line) == 3}

@@ -93,6 +93,41 @@ class DeleteNamespace(operations.Operation):
 
 
 @dataclass(frozen=True)
+class NoteSysctls(operations.Operation):
+    """Note the values of keys that are about to be set, for the time when nobody asks for them any more."""
+
+    name: str
+    place: model.Place
+    values: tuple[tuple[str, str], ...]
+    kept: tuple[tuple[str, str], ...]  # keys that are noted already, and what they are set to now
+    before: str | None  # the text of the file
+
+    def commands(self) -> list[str]:
+        names = [sysctl_name(key) for key, unused in self.values]
+        look = operations.inside(self.place, "sysctl", *names)
+        return [
+            "mkdir -p %s" % marks.NETNS_SYSCTLS,
+            "%s > %s" % (look if names else "true", marks.notes_path(self.name)),
+        ]
+
+    def headlines(self) -> list[str]:
+        return ["note sysctls of %s" % self.name]
+
+    def apply(self, host: Host) -> None:
+        path, stack = marks.notes_path(self.name), host.stack(self.place)
+        there = marks.read_notes(host.read_file(path))
+        notes = {key: (there[key][0], value) for key, value in self.kept if key in there}
+        notes.update((key, (" ".join((stack.read_sysctl(key) or "").split()), value)) for key, value in self.values)
+        host.write_file(path, "".join("\t".join((key, *pair)) + "\n" for key, pair in sorted(notes.items())))
+
+    def undo(self) -> list[operations.Operation]:
+        path = marks.notes_path(self.name)
+        if self.before is None:
+            return [operations.RemoveFile(path, "", own_folder=True)]
+        return [operations.WriteFile(path, self.before, "", own_folder=True)]
+
+
+@dataclass(frozen=True)
 class SetSysctl(operations.Operation):
     """Write a key below net/, given with slashes; ``before`` is None if there is no value to go back to."""
 

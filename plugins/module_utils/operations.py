@@ -80,10 +80,12 @@ class WriteFile(Operation):
     before: str | None = None
     mode: int = 0o644
     own_folder: bool = False  # its folder is removed once that is empty
+    anew: bool = False  # the file that is there is in other hands
 
     def commands(self) -> list[str]:
         folder, path = self.path.rpartition("/")[0], shlex.quote(self.path)
-        lines = [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + path, self.text)]
+        lines = ["rm -f " + path] if self.anew else []
+        lines += [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + path, self.text)]
         return lines if self.mode == 0o644 else [*lines, "chmod %04o %s" % (self.mode, path)]
 
     def headlines(self) -> list[str]:
@@ -118,6 +120,29 @@ class RemoveFile(Operation):
 
     def undo(self) -> list[Operation]:
         return [WriteFile(self.path, self.before, None, self.mode, own_folder=self.own_folder)]
+
+
+@dataclass(frozen=True)
+class SetRights(Operation):
+    """Give files or folders of ours back to root: who may write them decides what root runs and reads."""
+
+    paths: tuple[str, ...]
+    mode: int
+
+    def joined(self, after: Operation) -> SetRights | None:
+        """All those with the same mode in one step."""
+        same = isinstance(after, SetRights) and after.mode == self.mode
+        return SetRights(self.paths + t.cast(SetRights, after).paths, self.mode) if same else None
+
+    def commands(self) -> list[str]:
+        return [shlex.join(["chown", "root:root", *self.paths]), shlex.join(["chmod", "%04o" % self.mode, *self.paths])]
+
+    def headlines(self) -> list[str]:
+        return ["chown root:root and chmod %04o %s" % (self.mode, path) for path in self.paths]
+
+    def apply(self, host: Host) -> None:
+        for path in self.paths:
+            host.set_rights(path, self.mode)
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,7 @@ class NamespaceReport:
     network: str = ""
     ours: bool = False
     unmarked: bool = False  # its loopback has our alias and not our group, so that it is not ours, although it may be
+    sysctls: tuple[tuple[str, str], ...] = ()  # that we have set
 
 
 @dataclass(frozen=True)

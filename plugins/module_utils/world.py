@@ -10,6 +10,7 @@ planned step is noted with its effect. So two kinds of objects that want the sam
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import typing as t
 from dataclasses import field
 
@@ -33,6 +34,8 @@ _Ends = dict[tuple[t.Optional[int], int], tuple[model.Place, str]]
 _T = t.TypeVar("_T")
 
 _ETHERNET_MTU = 1500
+_ROOT = 0
+_LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 # A value of these applies to all interfaces, including new ones.
 _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDING.items()}
 
@@ -80,6 +83,7 @@ class World:
         self._taken_values: set[tuple[str, str]] = set()  # sysctls that have been tried
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
+        self._odd: dict[str, bool] = {}
         self._programs: dict[str, bytes | None] = {}
         self._last_index = 0
         self._lost: dict[str, list[model.Place]] | None = None
@@ -641,6 +645,12 @@ class World:
 
         A less specific route is not an overlap: the kernel prefers the subnet's own.
         """
+        if address.version == 4 and model.overlap(address.network, _LINK_LOCAL):
+            raise model.Conflict(
+                "Subnet %s of %s is link-local (%s), where clouds serve the metadata of this host, for example at"
+                " 169.254.169.254; choose another subnet, or insist with the option allow_overlap."
+                % (address.network, owner or name, _LINK_LOCAL)
+            )
         settled = self.claims.addresses | {name}
         for holder in self._holders(address.network, settled):
             raise model.Conflict(
@@ -864,6 +874,18 @@ class World:
         if path not in self._looked:
             self._looked[path] = self.host.look_file(path)
         return self._looked[path]
+
+    def is_odd(self, path: str, mode: int) -> bool:
+        """Whether a file or a folder of ours belongs to somebody else than root, or has another mode than this."""
+        if path not in self._odd:
+            self._odd[path] = self.host.rights(path) not in (None, (_ROOT, mode))
+        return self._odd[path]
+
+    def mend(self, path: str, mode: int) -> bool:
+        """Note that this run gives a file or a folder to root, with this mode; whether it has to."""
+        was = self.is_odd(path, mode)
+        self._odd[path] = False
+        return was
 
     def namespace_files(self) -> t.Iterator[tuple[str, str]]:
         """The namespaces with a folder below /etc/netns, each with the names of the files there."""

@@ -51,6 +51,7 @@ options:
     description:
       - Whether a subnet may overlap what the host has or reaches elsewhere, such as part of the uplink's subnet.
       - A less specific route that contains the subnet, such as that of a VPN, does not count as an overlap.
+      - A part of C(169.254.0.0/16) counts, as clouds serve the metadata of the host there, at C(169.254.169.254).
     type: bool
     default: false
 seealso:

@@ -49,6 +49,7 @@ options:
         description:
           - Whether a subnet may overlap what the host has or reaches elsewhere, such as part of the uplink's subnet.
           - A less specific route that contains the subnet, such as that of a VPN, does not count as an overlap.
+          - A part of C(169.254.0.0/16) counts, as clouds serve the metadata of the host there, at C(169.254.169.254).
         type: bool
         default: false
       gateways:
@@ -198,7 +199,10 @@ options:
             description: The MAC address. By default it is derived from the first address.
             type: str
           sysctls:
-            description: Values of C(net.*) keys inside the namespace, as for the module M(dockerless.network.netns).
+            description:
+              - Values of C(net.*) keys inside the namespace, as for the module M(dockerless.network.netns).
+              - A key that is taken out goes back to the value that it had before, unless the namespace is also in a
+                network that is not in the list.
             type: dict
           default_route:
             description:
@@ -373,7 +377,8 @@ options:
         made one by one without a network, always stay.
       - With V(listed), the networks in the list have exactly the endpoints and ports in the list. Other networks stay.
       - With V(project), the networks of O(project) that are not in the list are removed as well.
-      - With V(none), nothing is removed.
+      - With V(none), nothing is removed. New subnets or gateways that would take the gateway from an endpoint
+        that is not in the list are refused.
       - It makes no difference with O(state=absent), which removes the networks in the list and no others. To remove
         all networks of a project, use V(project) with O(state=present) and an empty list.
       - An empty value counts as V(listed), with a warning, since an inventory in INI format makes an empty value of an

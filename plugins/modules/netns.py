@@ -37,6 +37,8 @@ options:
       - Values of C(net.*) keys inside the namespace.
       - If the name of an interface in a key contains a dot, write the key with slashes, as for sysctl(8).
       - A value is refused, in check mode too, if the kernel would not take it or would make another one of it.
+      - The list is complete. A key that an earlier call set and that is not in the list any more goes back to the value
+        that it had before, unless others have set it to another one since. Other keys are left alone.
     type: dict
 seealso:
   - module: dockerless.network.veth

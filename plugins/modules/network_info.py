@@ -236,10 +236,11 @@ networks:
               type: str
               sample: nginx.service
         troubles:
-          description: What is wrong with the links of the endpoint, with the routes and rules of routing in its
-            namespace, or with its services, a clause each; and which routes, rules of routing, neighbour entries and
-            filters of traffic control of others on the host may keep its packets away. A default route is looked at
-            only in namespaces that this collection created.
+          description: What is wrong with the links of the endpoint, with its addresses, with the routes and rules of
+            routing in its namespace, or with its services, a clause each; and which routes, rules of routing, neighbour
+            entries and filters of traffic control of others on the host may keep its packets away. An interface that is
+            missing is told at another one of the namespace. A default route is looked at only in namespaces that this
+            collection created.
           type: list
           elements: str
           sample: ["default by 10.30.0.99, not the gateway"]
@@ -343,6 +344,10 @@ namespaces:
         changes or removes such a namespace, until C(ip -n NAME link set lo group 25708) marks it again.
       type: bool
       sample: false
+    sysctls:
+      description: The sysctls that this collection has set there, with slashes in their keys.
+      type: dict
+      sample: {net/ipv4/ip_forward: "1"}
 files:
   description: The files of names below C(/etc/netns) that this collection wrote.
   returned: success

@@ -46,6 +46,7 @@ options:
     description:
       - Whether a subnet in O(addresses) may overlap what the host has or reaches elsewhere.
       - A less specific route that contains the subnet, such as that of a VPN, does not count as an overlap.
+      - A part of C(169.254.0.0/16) counts, as clouds serve the metadata of the host there, at C(169.254.169.254).
     type: bool
     default: false
   peer:

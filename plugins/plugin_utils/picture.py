@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.marks import command_to_mark, project_of
+from ..module_utils.marks import command_to_mark, name_of, project_of
 from ..module_utils.model import DEFAULT_PROJECT, Masquerade, PublishedPort
-from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NetworkReport
+from ..module_utils.report import EndpointReport, HostReport, LostNamespace, NamespaceReport, NetworkReport
 from .phrases import (
     Names,
     Text,
@@ -113,7 +113,7 @@ def _loose_ends(report: HostReport) -> list[Node]:
     elsewhere = _ports_elsewhere(report)
     own = {address.ip for endpoint in report.unplugged for address in endpoint.addresses}
     children = _endpoints(report.unplugged, [port for port in elsewhere if port.container_ip in own], report)
-    children += [Node("namespace %s" % name) for name in _empty(report)]
+    children += [Node(str(Text("namespace %s" % item.name, _without(item)))) for item in _empty(report)]
     children += [
         Node("namespace %s  (made anew or removed; restart or end what runs in it)" % item.name, _cut_off(item))
         for item in report.lost
@@ -128,9 +128,13 @@ def _cut_off(item: LostNamespace) -> list[str]:
     return ["runs       %s" % text for text in runs(item.processes)]
 
 
-def _empty(report: HostReport) -> list[str]:
+def _empty(report: HostReport) -> list[NamespaceReport]:
     lived_in = {endpoint.netns for endpoint in report.endpoints}
-    return [item.name for item in report.namespaces if item.name not in lived_in]
+    return [item for item in report.namespaces if item.name not in lived_in]
+
+
+def _without(item: NamespaceReport) -> str:
+    return "without an interface in network %s; run the playbook" % name_of(item.network) if item.network else ""
 
 
 def _ports_elsewhere(report: HostReport) -> list[PublishedPort]:

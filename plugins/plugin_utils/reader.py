@@ -52,10 +52,7 @@ def read_report(info: Facts) -> HostReport:
         networks=tuple(_network(item, ports) for item in info.get("networks") or ()),
         lost=tuple(LostNamespace(item["name"], _processes(item["processes"])) for item in info.get("lost") or ()),
         unplugged=tuple(_endpoint(item) for item in info.get("unplugged") or ()),
-        namespaces=tuple(
-            NamespaceReport(item["name"], _label(item), item["ours"], bool(item.get("unmarked")))
-            for item in info.get("namespaces") or ()
-        ),
+        namespaces=tuple(map(_namespace, info.get("namespaces") or ())),
         files=tuple(_file(item) for item in info.get("files") or ()),
         services=tuple(_service(item) for item in info.get("services") or ()),
         ports=ports.read(info.get("ports")),
@@ -93,6 +90,11 @@ class _Ports:
 
 def _possible_drop(item: Facts) -> PossibleDrop:
     return PossibleDrop(**{**item, "owner": item["owner"] or "", "conditions": tuple(item["conditions"])})
+
+
+def _namespace(item: Facts) -> NamespaceReport:
+    sysctls = tuple((item.get("sysctls") or {}).items())
+    return NamespaceReport(item["name"], _label(item), item["ours"], bool(item.get("unmarked")), sysctls)
 
 
 def _file(item: Facts) -> NamespaceFile:

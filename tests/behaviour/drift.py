@@ -252,3 +252,8 @@ def names(ours: dict[str, Any]) -> Iterator[Damage]:
             path = shlex.quote(name)
             yield Damage("file", f"rm {path}", "")
             yield Damage("file", f"echo >> {path}", "")
+            yield Damage("file", f"chmod 666 {path}", name)
+            yield Damage("file", f"chmod 600 {path}", name)
+            yield Damage("file", f"chown nobody {path}", name)
+            if name.startswith("/etc/netns/"):
+                yield Damage("file", f"chmod 777 $(dirname {path})", name.rpartition("/")[0])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -214,6 +215,29 @@ def test_an_interface_that_a_boot_has_not_brought_back_is_told(networks: Site) -
     journal = site.run(f"journalctl -b -u {UNIT} -o cat")
     assert f"There is no interface {absent}." in journal
     assert site.failed_units() == ""
+
+
+def test_a_program_that_others_could_replace_is_not_run_as_root(networks: Site) -> None:
+    site = networks
+    code = "import pathlib; pathlib.Path('/root/theirs').touch()"
+    zipped = f"import zipfile; zipfile.ZipFile('{FOLDER}/engine.zip', 'w').writestr('__main__.py', \"{code}\")"
+    site.run(f"printf %s {shlex.quote(zipped)} >/run/replace.py")
+    replace = "setpriv --reuid=65534 --regid=65534 --clear-groups python3 /run/replace.py && echo done"
+    assert site.run(replace, check=False) == ""
+    site.run(f"chmod 777 {FOLDER} {FOLDER}/*; chown nobody /etc/systemd/system/{UNIT}")
+    assert site.run(replace) == "done\n"
+
+    assert site.role().changed
+    site.run(f"systemctl restart {UNIT}")
+
+    assert site.run("ls /root/theirs", check=False) == ""
+    assert site.run(f"stat -c %a:%U {FOLDER} {FOLDER}/engine.zip /etc/systemd/system/{UNIT}").split() == [
+        "755:root",
+        "644:root",
+        "644:root",
+    ]
+    assert site.run(replace, check=False) == ""
+    assert not site.role().changed
 
 
 def test_what_the_engine_cannot_make_after_a_power_loss_is_closed(networks: Site) -> None:

@@ -514,6 +514,17 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
 }
 
 
+# What somebody has done by hand, the layer, and whether the hosts file of the endpoint is still there.
+WITHOUT_ADDRESSES = f"ip -n web address del {WEB}/24 dev eth0; ip -n web address del {SIX[WEB]}/64 dev eth0"
+LOST_NETWORK = {
+    "address": (WITHOUT_ADDRESSES, "address", True),
+    "address without a note": (WITHOUT_ADDRESSES, "address", False),
+    "interface": ("ip link del v-blue-web", "link", True),
+    "interface without a note": ("ip link del v-blue-web", "link", False),
+    "interface elsewhere": ("ip -n web link set eth0 netns neighbour name eth9", "link", True),
+}
+
+
 class TestOurOwnRules:
     @pytest.fixture
     def serving(self, each: PathWorld) -> Iterator[PathWorld]:
@@ -569,6 +580,26 @@ class TestOurOwnRules:
             assert inside[v]["packet"] == lost[v]["packet"] == asked
             assert lost[v]["reason"] == f"app has no route to {neighbour}", lost
             assert lost[v]["advice"] == "Run the role again; it sets the default route of an endpoint."
+
+    @pytest.mark.parametrize("case", LOST_NETWORK)
+    def test_a_lost_network_is_not_an_internal_one(self, each: PathWorld, case: str) -> None:
+        """The endpoint is in an internal network as well, which has nothing to do with it."""
+        do, layer, noted = LOST_NETWORK[case]
+        web = {"name": "web", "addresses": ["10.22.0.2", "fd00:22::2"]}
+        vault = {"name": "vault", "internal": True, "subnets": ["10.22.0.0/24", "fd00:22::/64"], "endpoints": [web]}
+        with each.server("neighbour", 99) as server:
+            try:
+                each.make(*NETWORKS, vault)
+                each.must("sh", "-ec", do + ("" if noted else "; rm /etc/netns/web/hosts"))
+                found = {v: each.check("web", of(v, NEIGHBOUR), 99, active=False) for v in (4, 6)}
+                each.make(*NETWORKS, vault)
+                assert [each.ask("web", of(v, NEIGHBOUR), 99, server) is not None for v in (4, 6)] == [True, True]
+            finally:
+                each.make(*NETWORKS)
+        for one in found.values():
+            assert (one["verdict"], one["layer"], one["owner"]) == ("lost", layer, "this collection"), one
+            assert "internal" not in one["reason"] + one["advice"], one
+            assert is_on_the_page(f"TestOurOwnRules::test_a_lost_network_is_not_an_internal_one[{case}]", one["advice"])
 
     def test_our_own_rules_are_read(self, each: PathWorld, active: bool, version: int) -> None:
         web, host, neighbour = (of(version, address) for address in (WEB, HOST, NEIGHBOUR))
@@ -644,6 +675,39 @@ def test_a_port_that_holds_frames_back(shared: PathWorld, flags: str) -> None:
         shared.make(*NETWORKS)
     for version in versions:
         assert shared.check("web", of(version, DB), protocol="icmp")["verdict"] == "arrives"
+
+
+WITHOUT_BRIDGE = {
+    "address": ("ip address flush dev br-blue scope global", "address", "br-blue of host has no IPv"),
+    "route": ("ip route del 10.20.0.0/24; ip -6 route del fd00:20::/64", "route", "host has no route to "),
+    "down": ("ip link set br-blue down", "link", "interface br-blue of host is down"),
+}
+
+
+@pytest.mark.parametrize("way_out", ["", "default"])
+@pytest.mark.parametrize("case", WITHOUT_BRIDGE)
+def test_a_published_port_behind_a_broken_bridge(each: PathWorld, case: str, way_out: str) -> None:
+    """The packet takes the default route, if there is one, and is no business of the rules that would drop it there."""
+    do, layer, reason = WITHOUT_BRIDGE[case]
+    if way_out:
+        each.must("sh", "-ec", f"ip route add default via {NEIGHBOUR}; ip -6 route add default via {SIX[NEIGHBOUR]}")
+    asked = {
+        v: {"origin": "outside", "to": of(v, HOST), "port": 8080, "source_address": of(v, NEIGHBOUR)} for v in (4, 6)
+    }
+    with each.server("web", 80):
+        try:
+            each.must("sh", "-ec", do)
+            for v, active in itertools.product((4, 6), (True, False)):
+                found = each.check(**asked[v], active=active, timeout=0.3)
+                assert (found["verdict"], found["layer"], found["owner"]) == ("lost", layer, "this collection"), found
+                assert found["reason"].startswith(reason), found
+                test = f"test_a_published_port_behind_a_broken_bridge[{case}]"
+                assert is_on_the_page(test, found["advice"]), found
+        finally:
+            each.make(*NETWORKS)
+            for family in ("-4", "-6") if way_out else ():
+                each.must("ip", family, "route", "del", "default")
+        assert [each.check(**asked[v])["verdict"] for v in (4, 6)] == ["arrives", "arrives"]
 
 
 def test_a_service_that_was_left_behind(each: PathWorld) -> None:

@@ -1057,6 +1057,27 @@ class TestIpv6:
 
 
 @NO_RULES
+def test_an_endpoint_that_is_not_to_forward_any_more_connects_its_networks_no_longer(world: Lab) -> None:
+    """As in a namespace that is made anew, whose sysctls are not those of an earlier list."""
+    forward = {f"net.ipv{v}.{key}": 1 for v, key in ((4, "ip_forward"), (6, "conf.all.forwarding"))}
+    app = {4: "10.21.0.9", 6: "fd00:21::9"}
+
+    def run(**options: Any) -> dict[int, bool]:
+        router = {"name": "web", "addresses": ["10.21.0.2", "fd00:21::2"]}
+        red = {**RED, "internal": True, "endpoints": [router, {"name": "app", "addresses": list(app.values())}]}
+        networks = [blue(db={"routes": [{"to": str(net), "via": "web"} for net in RED["subnets"]]}), red]
+        networks[0]["endpoints"][0].update(options)
+        world.make(*networks)
+        for v, back in ((4, "10.20.0.0/24"), (6, "fd00:20::/64")):
+            world.must("ip", f"-{v}", "-n", "app", "route", "replace", back, "via", router["addresses"][v == 6])
+        return {v: world.ping("db", app[v], IMPATIENCE) for v in VERSIONS}
+
+    assert run() == {4: False, 6: False}
+    assert run(sysctls=forward) == {4: True, 6: True}
+    assert run() == {4: False, 6: False}
+
+
+@NO_RULES
 @pytest.mark.parametrize("told", [False, True], ids=["not-announced", "announced"])
 def test_an_address_moves(world: Lab, told: bool) -> None:
     """To another station: its neighbours, who remember the old one, find it at once because they are told."""

@@ -51,6 +51,8 @@ def compose(
     _refuse_to_remove_nothing(names, report, scope)
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
+    _refuse_subnets_of_others(wanted, report, scope, goes)
+    _refuse_to_cut_off(wanted, report, goes)
     decide(wanted, report, goes, around)
     present = _plan_present(wanted, report, goes, around)
     absent = removals(present, report, goes, scope.service_removal)
@@ -104,6 +106,49 @@ def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, g
                 "network %s: bridge %s belongs to network %s, which is not in the list; remove that one first (state:"
                 " absent), or set prune to project." % (network.name, network.bridge, marks.name_of(there))
             )
+
+
+def _refuse_subnets_of_others(wanted: t.Sequence[BridgeNetwork], report: HostReport, scope: Scope, goes: Goes) -> None:
+    """Raise InvalidRequest for the subnet of a network of the project outside the list, as after a new name."""
+    listed = scope.labels(network.name for network in wanted)
+    ours = [item for item in report.networks if item.ours and marks.project_of(item.network) == scope.project]
+    staying = [item for item in ours if marks.name_of(item.network) and item.network not in listed]
+    for there in staying:
+        for network in () if goes(there.network) else wanted:
+            for subnet in network.subnets.values():
+                if any(model.overlap(subnet.network, other) for other in there.subnets):
+                    raise model.InvalidRequest(
+                        "network %s: subnet %s overlaps that of network %s, which is not in the list; choose another"
+                        " subnet, or, if network %s has a new name, set prune to project, so that the run removes it."
+                        % (network.name, subnet.network, there.name, there.name)
+                    )
+
+
+def _refuse_to_cut_off(wanted: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> None:
+    """Raise InvalidRequest for new subnets or gateways that take the gateway from endpoints that stay as they are."""
+    for network in wanted:
+        listed = {endpoint.veth for endpoint in network.endpoints}
+        staying = [item for item in network.others if item.veth not in listed and not goes(item.network)]
+        lost = [(item, own) for item in staying for own in item.addresses if _loses_gateway(own, network)]
+        if lost:
+            raise model.InvalidRequest(
+                "network %s: its new subnets or gateways would take the gateway from endpoints that are not in the list"
+                " and stay: %s; add them to the list, or set prune to listed, so that the run removes them."
+                % (network.name, model.enumerate_few([_with_ports(item, own, report) for item, own in lost]))
+            )
+
+
+def _loses_gateway(address: model.Interface, network: BridgeNetwork) -> bool:
+    """Whether the bridge has a gateway of this address now, and will have none."""
+    there = network.there.addresses if network.there is not None else ()
+    gateways = [own.ip for own in there if own.ip in address.network and not own.is_link_local]
+    return bool(gateways) and not set(gateways) & set(network.gateways.values())
+
+
+def _with_ports(endpoint: EndpointReport, address: model.Interface, report: HostReport) -> str:
+    ports = ["%s/%s" % (port.host_ports, port.protocol) for port in report.ports if port.container_ip == address.ip]
+    published = " with published port %s" % model.enumerate_few(ports) if ports else ""
+    return "%s (%s%s)" % (endpoint.netns or endpoint.veth, address.ip, published)
 
 
 def _left_alone(names: t.Collection[str], report: HostReport, scope: Scope) -> t.Iterator[str]:
@@ -236,7 +281,14 @@ def _plan_namespaces(networks: t.Sequence[BridgeNetwork], report: HostReport, go
                 stays = marks.project_of(there) == network.project and not goes(there)
                 label = there if there and stays else network.label
                 found[name] = model.Namespace(name, None, endpoint.sysctls, label, endpoint.name)
-    return list(found.values())
+    elsewhere = {item.netns for item in report.endpoints if item.network not in listed and not goes(item.network)}
+    kept = {item.name: item.sysctls for item in report.namespaces if item.sysctls and item.name in elsewhere}
+    return [_with_kept(item, kept[item.name]) if item.name in kept else item for item in found.values()]
+
+
+def _with_kept(item: model.Namespace, kept: tuple[tuple[str, str], ...]) -> model.Namespace:
+    """A namespace that is in a network of another list as well, which may have asked for these sysctls."""
+    return replace(item, sysctls=tuple(sorted({**dict(kept), **dict(item.sysctls)}.items())))
 
 
 def _with_sysctls(there: model.Namespace, endpoint: Endpoint, network: BridgeNetwork) -> model.Namespace:

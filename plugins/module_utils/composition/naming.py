@@ -131,7 +131,7 @@ def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNe
     """The section of one endpoint, with the part that only this one has."""
     options = endpoint.options
     resolver, servers = options.get("resolver") is not False, network.options.get("nameservers") or ()
-    if resolver and not servers and not any(map(options.get, _OWN_OPTIONS)):
+    if resolver and endpoint.default_route and not servers and not any(map(options.get, _OWN_OPTIONS)):
         return common
     with parsing.about("network %s: endpoint %s" % (network.name, endpoint.name)):
         asked = names.addresses("nameservers", options.get("nameservers") or servers, network)
@@ -141,13 +141,19 @@ def _own(common: Section, taken: set[str], endpoint: Endpoint, network: BridgeNe
             nameservers=tuple(parsing.name_server("nameservers", server) for server in asked),
             search=tuple(parsing.host_name("search", domain) for domain in options.get("search") or ()),
             resolver=resolver,
+            default_route=endpoint.default_route,
         )
 
 
 def _kept(common: Section, there: Section) -> Section:
     """The section of an endpoint that stays although it is not in the list."""
     return replace(
-        common, extra=there.extra, nameservers=there.nameservers, search=there.search, resolver=there.resolver
+        common,
+        extra=there.extra,
+        nameservers=there.nameservers,
+        search=there.search,
+        resolver=there.resolver,
+        default_route=there.default_route,
     )
 
 

@@ -17,7 +17,7 @@ from ..records import dataclass
 from ..report import HostReport
 
 _NETWORK, _EXTRA = "# network ", "# extra_hosts"
-_FLAGS = ("internal", "dns", "resolver=false")
+_FLAGS = ("internal", "dns", "resolver=false", "default_route=false")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Section:
     internal: bool = False
     dns: bool = False  # whether the network gives its endpoints a DNS server
     resolver: bool = True  # whether this endpoint has it
+    default_route: bool = True  # whether the network may give this endpoint its default route
     nameservers: tuple[model.Address, ...] = ()
     search: tuple[str, ...] = ()
 
@@ -52,7 +53,7 @@ class Speller:
 
 
 def _head(section: Section) -> str:
-    given = zip(_FLAGS, (section.internal, section.dns, not section.resolver))
+    given = zip(_FLAGS, (section.internal, section.dns, not section.resolver, not section.default_route))
     words = [section.label, *(word for word, is_set in given if is_set)]
     words += ["nameservers=%s" % ",".join(map(str, section.nameservers))] if section.nameservers else []
     words += ["search=%s" % ",".join(section.search)] if section.search else []
@@ -74,6 +75,7 @@ def _section(
         internal="internal" in words[1:],
         dns="dns" in words[1:],
         resolver=values.get("resolver") != "false",
+        default_route=values.get("default_route") != "false",
         nameservers=tuple(filter(None, map(_address, values.get("nameservers", "").split(",")))),
         search=tuple(filter(None, values.get("search", "").split(","))),
     )
@@ -99,6 +101,7 @@ class Noted:
         self._parts = {netns: known[text] for netns, text in texts.items()}
         self._lines: dict[str, tuple[model.NameEntry, ...]] = {}
         self._names: dict[str, dict[model.Address, tuple[str, ...]]] = {}
+        self._addresses: dict[str, dict[str, list[model.Address]]] = {}
 
     def labels(self, netns: str) -> t.Iterable[str]:
         """The labels of the sections of a namespace."""
@@ -118,6 +121,16 @@ class Noted:
         if text not in self._names:
             self._names[text] = {entry.address: entry.names for entry in self._entries(text)}
         return self._names[text].get(address, ())
+
+    def addresses(self, netns: str, label: str, name: str) -> t.Sequence[model.Address]:
+        """The addresses of a name in a network, by the file of one namespace."""
+        text = _cut(self._parts.get(netns, {}).get(label, ""))[1]
+        if text not in self._addresses:
+            found = self._addresses[text] = {}
+            for entry in self._entries(text):
+                for own in entry.names:
+                    found.setdefault(own, []).append(entry.address)
+        return self._addresses[text].get(name, ())
 
     def _entries(self, text: str) -> tuple[model.NameEntry, ...]:
         if text not in self._lines:

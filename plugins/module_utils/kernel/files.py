@@ -82,6 +82,26 @@ def _content(fd: int) -> bytes:
     return b"".join(parts)
 
 
+def rights(path: str) -> tuple[int, int] | None:
+    """The owner and the mode of a file or a folder; None for anything else, and where there is nothing."""
+    try:
+        about = os.lstat(path)
+    except OSError:
+        return None
+    is_plain = stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)
+    return (about.st_uid, stat.S_IMODE(about.st_mode)) if is_plain else None
+
+
+def set_rights(path: str, mode: int) -> None:
+    """Give a file or a folder to root, with this mode."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fchown(fd, 0, 0)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
 def names(folder: str) -> list[str]:
     """The names in a folder; none when it cannot be read."""
     try:
@@ -119,13 +139,25 @@ def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True)
 
 
 def _opened(path: str, mode: int) -> int:
-    """A new file, or an old one that is empty now; in a folder that is made if need be."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
+    """A new file, in a folder that is made if need be. What a killed run has left may be open in other hands by now."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, mode)
     except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        return os.open(path, flags, mode)
+        _make_folder(os.path.dirname(path))
+    except FileExistsError:
+        remove(path)
+    return os.open(path, flags, mode)
+
+
+def _make_folder(path: str) -> None:
+    """Make a folder that everybody can read, whatever the umask is."""
+    try:
+        os.mkdir(path)
+    except FileNotFoundError:
+        _make_folder(os.path.dirname(path))
+        os.mkdir(path)
+    os.chmod(path, 0o755)
 
 
 def _fill(fd: int, content: bytes) -> None:

@@ -165,6 +165,14 @@ class Host:
         """
         self._visitor.on_host(lambda: files.update(path, text, mode, lasting))
 
+    def rights(self, path: str) -> tuple[int, int] | None:
+        """The owner and the mode of a file or a folder; None for anything else, and where there is nothing."""
+        return self._visitor.on_host(lambda: files.rights(path))
+
+    def set_rights(self, path: str, mode: int) -> None:
+        """Give a file or a folder to root, with this mode."""
+        self._visitor.on_host(lambda: files.set_rights(path, mode))
+
     def remove_file(self, path: str) -> None:
         """Remove a file; do nothing if it is already gone."""
         self._visitor.on_host(lambda: files.remove(path))

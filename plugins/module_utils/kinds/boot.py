@@ -21,6 +21,7 @@ from ..kernel.own_files import Unreadable
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
+from . import common
 from .boot_hold import is_left, lifting
 from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell, sum_of
 from .boot_units import (
@@ -125,6 +126,7 @@ class BootKind(engine.StepKind[Boot]):
             *_hold_steps(decided, world),
             *([] if decided.on else _stop_steps(enabled, world)),
             *_watch_steps(decided, world),
+            *(common.folder_steps(marks.BOOT_FOLDER, world) if decided.on else ()),
             *_program_steps(decided, world),
             *_steps_for_files(decided, world),
         ]
@@ -158,8 +160,19 @@ def _decide(item: Boot, world: World) -> _Decision:
         new = replace(new, sums=_sums(texts, old, world))
         texts[marks.BOOT_OBJECTS] = spell(new)
     files = {path: (world.file(path), texts.get(path)) for path in (*_ours(), *texts)}
-    files = {path: pair for path, pair in files.items() if pair[0] != pair[1] and _may_write(path, pair, world)}
+    differing = {path: pair for path, pair in files.items() if pair[0] != pair[1] or _is_odd(path, pair[1], world)}
+    files = {path: pair for path, pair in differing.items() if _may_write(path, pair, world)}
     return _Decision(old, new, files, _program(item, new.makes_anything, world), is_left(world))
+
+
+def _is_odd(path: str, wanted: str | None, world: World) -> bool:
+    """Whether a file that stays is in other hands."""
+    return wanted is not None and world.is_odd(path, _mode(path))
+
+
+def _mode(path: str) -> int:
+    """The mode of a file; the objects may hold what only root should read."""
+    return 0o600 if path == marks.BOOT_OBJECTS else 0o644
 
 
 def _load(world: World) -> BootRecord:
@@ -366,9 +379,10 @@ def _program(item: Boot, on: bool, world: World) -> tuple[bytes | None, bytes | 
     except Unreadable as error:
         world.warn("The program that makes the networks at boot is not brought up to date, because %s." % error)
         return there, there
-    if there is not None and archive.sums(there) == archive.expected(source, MAIN):
+    odd = world.is_odd(marks.BOOT_ENGINE, 0o644)
+    if there is not None and not odd and archive.sums(there) == archive.expected(source, MAIN):
         return there, there
-    return there, archive.pack(source, MAIN)
+    return None if odd else there, archive.pack(source, MAIN)
 
 
 # ---- in words and steps
@@ -431,23 +445,18 @@ def _steps_for_files(decided: _Decision, world: World) -> list[operations.Operat
     for path, (before, after) in decided.files.items():
         world.put_file(path, after)
         if path in UNMANAGED_PATHS:
-            steps += unmanaged_steps(path, before, after)
+            steps += unmanaged_steps(path, before, after, world.mend(path, _mode(path)))
+        elif after is not None:
+            own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
+            steps += common.write_steps(path, after, before, world, _mode(path), own_folder)
         elif path == marks.BOOT_OBJECTS and not decided.on:
             from ..boot_operations import RemoveLast
 
             world.afterwards.append(RemoveLast(path, before or "", 0o600, own_folder=True))
         else:
-            steps.append(_file_step(path, before, after))
+            own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
+            steps.append(operations.RemoveFile(path, before or "", _mode(path), own_folder))
     return steps
-
-
-def _file_step(path: str, before: str | None, after: str | None) -> operations.Operation:
-    """The step for a file. Only root may read the objects, and an empty folder goes with its last file."""
-    mode = 0o600 if path == marks.BOOT_OBJECTS else 0o644
-    own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
-    if after is None:
-        return operations.RemoveFile(path, before or "", mode, own_folder)
-    return operations.WriteFile(path, after, before, mode, own_folder=own_folder)
 
 
 def _warn_of_waiting(decided: _Decision, world: World) -> None:

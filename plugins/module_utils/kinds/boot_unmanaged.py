@@ -44,11 +44,11 @@ def unmanaged(names: t.Sequence[str], world: World) -> dict[str, str]:
     return found
 
 
-def unmanaged_steps(path: str, before: str | None, after: str | None) -> list[operations.Operation]:
+def unmanaged_steps(path: str, before: str | None, after: str | None, anew: bool = False) -> list[operations.Operation]:
     """The steps for such a file, before our links come or when others may manage them again."""
     reread = ("sh", "-c", _REREAD[path])
     if after is None:
         return [operations.RemoveFile(path, before or ""), operations.RunTool(reread, reread)]
     from ..boot_operations import TellFirst, WriteFirst
 
-    return [WriteFirst(path, after, before), TellFirst(reread, reread)]
+    return [WriteFirst(path, after, before, anew=anew), TellFirst(reread, reread)]

@@ -91,11 +91,37 @@ def new_sysctls(
 def file_steps(path: str, text: str | None, world: World) -> list[operations.Operation]:
     """Give a file this text, or remove it; notes that in the world."""
     before = world.put_file(path, text)
-    if before == text:
+    if text is not None:
+        return write_steps(path, text, before, world)
+    if before is None:
         return []
     from .. import operations
 
-    return [operations.RemoveFile(path, before or "")] if text is None else [operations.WriteFile(path, text, before)]
+    return [operations.RemoveFile(path, before)]
+
+
+_OWN_FOLDERS = (marks.BOOT_FOLDER, marks.NAMES_PROGRAMS)
+
+
+def write_steps(
+    path: str, text: str, before: str | None, world: World, mode: int = 0o644, own_folder: bool = False
+) -> list[operations.Operation]:
+    """Give a file its text, and give it back to root if it is in other hands, with a folder of ours around it."""
+    odd, steps = world.mend(path, mode), folder_steps(path.rpartition("/")[0], world)
+    if before == text and not odd:
+        return steps
+    from .. import operations
+
+    return [*steps, operations.WriteFile(path, text, before, mode, own_folder=own_folder, anew=odd)]
+
+
+def folder_steps(folder: str, world: World) -> list[operations.Operation]:
+    """Give a folder of ours back to root."""
+    if folder not in _OWN_FOLDERS or not world.mend(folder, 0o755):
+        return []
+    from .. import operations
+
+    return [operations.SetRights((folder,), 0o755)]
 
 
 def restore_subnets(

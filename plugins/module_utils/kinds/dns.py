@@ -69,7 +69,8 @@ class _Book:
     def is_sound(self) -> bool:
         """Whether the service is as it should be."""
         if self._sound is None:
-            self._sound = Service(self._world).is_sound(self.after)
+            odd = self._world.is_odd(marks.NAMES_FILE, 0o644)
+            self._sound = not odd and Service(self._world).is_sound(self.after)
         return self._sound
 
     def steps(self) -> list[operations.Operation]:
@@ -77,7 +78,7 @@ class _Book:
         if not self.after:
             return removal_steps(self._world)
         text = spell(self.after)
-        file = [] if text == self.text else [operations.WriteFile(marks.NAMES_FILE, text, self.text, own_folder=True)]
+        file = common.write_steps(marks.NAMES_FILE, text, self.text, self._world, own_folder=True)
         lost = any(netns not in self.after for netns in self.before)
         return [*file, *Service(self._world).steps(self.after, lost)]
 

@@ -249,7 +249,7 @@ def _write(path: str, text: str, world: World) -> list[operations.Operation]:
     before = world.put_file(path, text)
     if before is not None and not marks.is_marked(before):
         raise model.Conflict("The file %s is not one of this collection; rename it, or remove it." % path)
-    return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != files.TARGET)]
+    return common.write_steps(path, text, before, world, own_folder=path != files.TARGET)
 
 
 def _is_wanted(unit: str, world: World) -> bool:

@@ -12,6 +12,7 @@ from .. import marks, model, operations
 from ..kernel import own_files
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
+from . import common
 from .name_views import with_sockets
 
 if t.TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Service:
 
     def is_sound(self, netns: t.Iterable[str]) -> bool:
         """Whether it serves these namespaces as it should."""
-        there = all(self._world.file(path) == text for path, text in self._files().items())
+        there = all(self._is_right(path, text) for path, text in self._files().items())
         right = self._runs() and not self._world.units.planned(marks.NAMES_UNIT).is_stale
         return there and right and self._world.units.is_enabled(marks.NAMES_UNIT) and not self._is_unserved(netns)
 
@@ -134,7 +135,12 @@ class Service:
         if before is not None and not before.startswith(_MARK):
             raise model.Conflict("The file %s was not made by this collection; remove it, or leave dns out." % path)
         self._world.put_file(path, text)
-        return [] if before == text else [operations.WriteFile(path, text, before, own_folder=path != UNIT)]
+        return common.write_steps(path, text, before, self._world, own_folder=path != UNIT)
+
+    def _is_right(self, path: str, text: str) -> bool:
+        folder = path.rpartition("/")[0]
+        odd = self._world.is_odd(path, 0o644) or (path != UNIT and self._world.is_odd(folder, 0o755))
+        return not odd and self._world.file(path) == text
 
     def _runs(self) -> bool:
         """Whether the service runs. It restarts by itself, for example when a namespace loses its name."""

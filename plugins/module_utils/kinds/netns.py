@@ -62,7 +62,8 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         if not world.has_namespace(item.name):
             return None
         place = model.Place(netns=item.name)
-        values = {key: world.sysctl(place, key) for key, unused in item.sysctls}
+        keys = {**dict(item.sysctls), **_leaving(item, place, world)}
+        values = {key: world.sysctl(place, key) for key in keys}
         lo = world.links(place).get("lo")
         return common.compact(
             name=item.name,
@@ -117,7 +118,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
             _refuse_unknown(place, item, world)
             steps = [AttachNamespace(item.name, item.pid), *self._loopback(place, world)]
             world.attach_namespace(item.name, place)
-        return steps + _sysctl_steps(place, item, world)
+        return steps + _sysctl_steps(place, item, world, fresh=True)
 
     def _plan_return(self, item: model.Namespace, living: model.Place, world: World) -> list[operations.Operation]:
         """Give a namespace that has lost its name the name back. Everything inside stays, and no connection breaks."""
@@ -149,7 +150,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         steps: list[operations.Operation] = [DeleteNamespace(item.name, attached=True)]
         steps += [AttachNamespace(item.name, pid), *self._loopback(target, world)]
         world.attach_namespace(item.name, target)
-        return steps + _sysctl_steps(target, item, world)
+        return steps + _sysctl_steps(target, item, world, fresh=True)
 
     def _plan_there(self, item: model.Namespace, world: World) -> list[operations.Operation]:
         place = model.Place(netns=item.name)
@@ -187,7 +188,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         if entry.inode and not attached:
             again.append(CreateNamespace(item.name, world.links(model.Place(netns=item.name))["lo"].alias))
         world.drop_namespace(item.name)
-        return [*steps, DeleteNamespace(item.name, attached, tuple(again))]
+        return [*steps, DeleteNamespace(item.name, attached, tuple(again)), *_forget_steps(item.name, world)]
 
     @staticmethod
     def _empty(name: str, world: World) -> list[operations.Operation]:
@@ -283,7 +284,9 @@ def _tell_who_stays(name: str, old: t.Sequence[model.Place], how: str, world: Wo
         world.warn(in_old(name, how, left, world))
 
 
-def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> list[operations.Operation]:
+def _sysctl_steps(
+    place: model.Place, item: model.Namespace, world: World, fresh: bool = False
+) -> list[operations.Operation]:
     """Keys of a link that is still to be made come last, as that link does.
 
     Raises Conflict if nothing makes it, or if a key does not take its value.
@@ -297,10 +300,14 @@ def _sysctl_steps(place: model.Place, item: model.Namespace, world: World) -> li
                 % (item.name, sysctl_name(key), link_of(key))
             )
     _refuse_values(item, sysctls, place, world)
-    for key, value in late:
-        world.put_sysctl(place, key, value)
-    world.afterwards += common.new_sysctls(place, late) if late else []
-    return common.sysctl_steps(place, [pair for pair in sysctls if pair not in late], world)
+    early = [pair for pair in sysctls if pair not in late]
+    steps = [*_restore_steps(place, item, world, fresh), *_note_steps(place, item, early, world, fresh)]
+    if late:
+        noted = _note_steps(place, item, late, world, fresh)
+        for key, value in late:
+            world.put_sysctl(place, key, value)
+        world.afterwards += [*noted, *common.new_sysctls(place, late)]
+    return steps + common.sysctl_steps(place, early, world)
 
 
 _FIRST_FREE, _FIRST_OF_ALL = "net/ipv4/ip_unprivileged_port_start", "1024"
@@ -336,6 +343,56 @@ def _refuse_values(
             "Namespace %s: the sysctl %s cannot be %s: %s; %s."
             % (item.name, sysctl_name(refused.key), refused.value or "empty", refused.reason, refused.remedy)
         )
+
+
+def _forget_steps(name: str, world: World) -> list[operations.Operation]:
+    from ..operations import RemoveFile
+
+    text = world.look_file(marks.notes_path(name))
+    return [] if text is None else [RemoveFile(marks.notes_path(name), text, own_folder=True)]
+
+
+def _noted(name: str, world: World) -> marks.Notes:
+    return marks.read_notes(world.look_file(marks.notes_path(name)))
+
+
+def _leaving(item: model.Namespace, place: model.Place, world: World) -> dict[str, str]:
+    """The keys that an earlier request set and this one does not, with the values found; not what others set since."""
+    wanted = dict(item.sysctls)
+    gone = {key: pair for key, pair in _noted(item.name, world).items() if key not in wanted}
+    return {key: found for key, (found, was) in gone.items() if found and _value(place, key, world) == was}
+
+
+def _restore_steps(place: model.Place, item: model.Namespace, world: World, fresh: bool) -> list[operations.Operation]:
+    """Go back to what was found. The notes of these keys go after that, as a run may be killed in between."""
+    from ..namespace_operations import NoteSysctls
+
+    noted, wanted = _noted(item.name, world), dict(item.sysctls)
+    if all(key in wanted for key in noted):
+        return []
+    text = world.look_file(marks.notes_path(item.name))
+    kept = tuple((key, wanted[key]) for key in noted if key in wanted and not fresh)
+    steps = [] if fresh else common.sysctl_steps(place, _leaving(item, place, world).items(), world)
+    if kept:
+        return [*steps, NoteSysctls(item.name, place, (), kept, text)]
+    from ..operations import RemoveFile
+
+    return [*steps, RemoveFile(marks.notes_path(item.name), text or "", own_folder=True)]
+
+
+def _note_steps(
+    place: model.Place, item: model.Namespace, values: t.Sequence[tuple[str, str]], world: World, fresh: bool
+) -> list[operations.Operation]:
+    """Note what is there before it is changed."""
+    noted = {} if fresh else _noted(item.name, world)
+    new = [(key, value) for key, value in values if key not in noted and _value(place, key, world) != value]
+    changed = any(key in noted and noted[key][1] != value for key, value in values)
+    if not new and not changed:
+        return []
+    from ..namespace_operations import NoteSysctls
+
+    kept = [pair for pair in item.sysctls if pair not in new]
+    return [NoteSysctls(item.name, place, tuple(new), tuple(kept), world.look_file(marks.notes_path(item.name)))]
 
 
 def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:

@@ -52,7 +52,7 @@ class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[mo
 
     def unchanged(self, item: model.NamespaceFile, world: World) -> engine.Description:
         found = self._look(item, world)
-        if found.text != item.text:
+        if found.text != item.text or any(world.is_odd(*pair) for pair in _rights(found.path)):
             return None
         world.put_file(found.path, item.text)
         return common.compact(**common.belongs(item.network))
@@ -74,13 +74,15 @@ class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[mo
             world.remark(_NOT_OURS, path)
             return []
         wanted = item.text if state == "present" else None
-        if world.put_file(path, wanted) == wanted and item.netns != marks.RETIRED:
-            return []
+        same = world.put_file(path, wanted) == wanted and item.netns != marks.RETIRED
+        steps = _rights_steps(path, world) if wanted is not None else []
+        if same:
+            return steps
         from ..file_operations import RemoveFiles, SpreadFile
 
         if wanted is None:
             return [RemoveFiles(((path, there or ""),))]
-        return [SpreadFile(wanted, ((path, there),))]
+        return [*steps, SpreadFile(wanted, ((path, there),))]
 
     def _look(self, item: model.NamespaceFile, world: World) -> _Found:
         """The engine asks several times about one file before it comes to the next, of which there may be thousands."""
@@ -89,6 +91,21 @@ class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[mo
             text = world.look_file(path)
             self._looked = item, world, _Found(path, text, marks.label_of_file(text or ""))
         return self._looked[2]
+
+
+def _rights(path: str) -> tuple[tuple[str, int], tuple[str, int]]:
+    """The modes of a file and its folder."""
+    return (path.rpartition("/")[0], 0o755), (path, 0o644)
+
+
+def _rights_steps(path: str, world: World) -> list[operations.Operation]:
+    """Give a file and its folder back to root. A process may have mounted the file, so it is not written anew."""
+    odd = [pair for pair in _rights(path) if world.mend(*pair)]
+    if not odd:
+        return []
+    from ..operations import SetRights
+
+    return [SetRights((name,), mode) for name, mode in odd]
 
 
 def _path(item: model.NamespaceFile) -> str:

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the dockerless.network authors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells whether an endpoint has no way out because its networks are internal, or because it has lost it."""
+"""Tells whether an endpoint has no way out because its networks are internal, or because it has lost one of them."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ..firewall import reasons
-from . import remedies, whose
+from . import remedies, trail, whose, words
 from .packet import Packet
 from .rules import DROP, PASS
 from .topology import Nic, Node, Topology
@@ -35,6 +35,49 @@ def internal_networks(topology: Topology, node: Node, packet: Packet) -> list[st
         else:
             return None
     return found
+
+
+def lost_network(topology: Topology, node: Node, version: int) -> trail.Verdict | None:
+    """The interface or the address by which an endpoint should be in one of its networks; None if nothing is missing.
+
+    Its hosts file has its addresses. Without one, the mark of its namespace and its other links must do.
+    """
+    ends = list(_veths(topology, node))
+    noted = topology.called(node.name, node)
+    lost = [one for one in noted if one.version == version and not node.is_local(one) and topology.owner(one) is None]
+    for address in lost:
+        bridge = topology.host.bridge_with(address)
+        if bridge is not None and not any(_is_of(bridge, end) for unused, end in ends):
+            return _without_interface(node, bridge.network or bridge.name)
+        return _without_address(node, "%s has lost its address %s" % (node.name, address))
+    network = node.nics["lo"].network if node.nics["lo"].is_ours else ""
+    if network and network not in [end.network for unused, end in ends]:
+        return _without_interface(node, network)
+    for nic, end in () if noted else ends:
+        if not _has_address(nic, version) and _has_address(topology.host.nic_at(end.master), version):
+            return _without_address(node, "%s of %s has no IPv%d address" % (nic.name, node.name, version), nic)
+    return None
+
+
+def _without_interface(node: Node, network: str) -> trail.Verdict:
+    reason = "%s has lost its interface in network %s" % (node.name, network)
+    return trail.Verdict(
+        words.LOST, "link", trail.at(node), reason, remedies.AGAIN % "restores the interfaces of endpoints"
+    )
+
+
+def _without_address(node: Node, reason: str, nic: Nic | None = None) -> trail.Verdict:
+    return trail.Verdict(
+        words.LOST, "address", trail.at(node, nic), reason, remedies.AGAIN % "restores the addresses of endpoints"
+    )
+
+
+def _is_of(bridge: Nic, end: Nic) -> bool:
+    return end.master == bridge.index or end.network == bridge.network != ""
+
+
+def _has_address(nic: Nic | None, version: int) -> bool:
+    return nic is not None and any(one.version == version and not one.is_link_local for one in nic.addresses)
 
 
 def _veths(topology: Topology, node: Node) -> t.Iterator[tuple[Nic, Nic]]:

@@ -121,6 +121,12 @@ def _named(topology: Topology, name: str) -> Node | None:
 
 
 def _nobody(topology: Topology, name: str, option: str) -> model.InvalidRequest:
+    endpoint = name.partition(".")[0]
+    if topology.has_lost(endpoint):
+        return model.InvalidRequest(
+            "%s: the namespace of endpoint %s has lost its name, and only its processes keep it alive; run the playbook"
+            " to give it that name back." % (option, endpoint)
+        )
     others = "; host is the host itself, and outside is any other machine" if option == "from" else ""
     there = ", ".join(sorted(topology.names())[:20]) or "none"
     return model.InvalidRequest(

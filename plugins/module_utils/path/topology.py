@@ -217,6 +217,15 @@ class Node:
         """The ports of a bridge."""
         return [nic for nic in self.nics.values() if nic.master == bridge.index]
 
+    def own_bridges(self) -> list[Nic]:
+        """The bridges that this collection created."""
+        return [nic for nic in self.nics.values() if nic.kind == "bridge" and nic.is_ours]
+
+    def bridge_with(self, address: model.Address) -> Nic | None:
+        """The one of these that has the subnet of an address."""
+        found = (nic for nic in self.own_bridges() if any(address in own.network for own in nic.addresses))
+        return next(found, None)
+
     def is_local(self, address: model.Address) -> bool:
         """Whether the address is one of this stack's."""
         if address.version == 4 and address.packed[0] == 127:
@@ -443,6 +452,15 @@ class Topology:
                     continue
                 if not any(nic.up for nic in node.nics.values() if nic is not lo):
                     yield node
+
+    def has_lost(self, name: str) -> bool:
+        """Whether a namespace of ours had this name, and is only kept alive by its processes."""
+        for place in self._places():
+            with contextlib.suppress(KernelError):
+                lo = self.node(place).nics.get("lo") if place.pid else None
+                if lo is not None and lo.is_ours and marks.namespace_of(lo.alias) == name:
+                    return True
+        return False
 
     def names(self) -> list[str]:
         """The named namespaces."""

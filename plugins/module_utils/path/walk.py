@@ -15,7 +15,7 @@ import typing as t
 from .. import model, owners
 from ..records import replace
 from . import ipsec, remedies, whose
-from .internal import internal_networks
+from .internal import internal_networks, lost_network
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
 from .topology import Nic, Node, Topology, Way
@@ -113,8 +113,11 @@ class Walk(Follower):
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
-        if not packet.answer and not way.is_local and self._cannot_leave(node, packet, way):
-            self._has_no_address(node, packet, way)
+        if not packet.answer and not way.is_local:
+            if self._cannot_leave(node, packet, way):
+                self._has_no_address(node, packet, way)
+            if not node.own_address(way.link, packet.version):
+                self._must_be_in_its_networks(node, packet)
         return self._noted_way(node, packet, way)
 
     def _has_no_address(self, node: Node, packet: Packet, way: Way) -> None:
@@ -139,6 +142,7 @@ class Walk(Follower):
         if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
             self._dead_route(node, packet, way.kind)
         if node.is_host and not way.is_local:
+            self._must_go_to_its_bridge(node, way.link, packet)
             self._must_lead_home(node, packet, way)
         return way
 
@@ -616,7 +620,9 @@ class Walk(Follower):
         if not own:
             self.trail.stop(self._without_address(node, packet), packet)
         if node.is_host:
-            self._must_be_a_gateway(node, packet)
+            self._must_go_to_its_bridge(node, "", packet)
+        else:
+            self._must_be_in_its_networks(node, packet)
         reason = "%s has no route to %s" % (node.name, packet.to)
         closed = None if node.is_host else internal_networks(self.topology, node, packet)
         if closed:
@@ -624,12 +630,28 @@ class Walk(Follower):
             reason += ", as %s %s internal" % (" and ".join(closed), verb)
         self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
 
-    def _must_be_a_gateway(self, host: Node, packet: Packet) -> None:
+    def _must_be_in_its_networks(self, node: Node, packet: Packet) -> None:
+        lost = lost_network(self.topology, node, packet.version) if whose.is_endpoint(node) else None
+        if lost is not None:
+            self.trail.stop(lost, packet)
+
+    def _must_go_to_its_bridge(self, host: Node, link: str, packet: Packet) -> None:
         """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
-        end = self.wire.end_before(packet.to)
-        bridge = host.nic_at(end[1].master) if end is not None and end[1].master else None
-        if bridge is not None:
+        bridge = self._bridge_before(host, packet)
+        if bridge is not None and bridge.is_ours and bridge.name != link:
+            self.wire.must_be_up(host, bridge, packet)
             self.wire.must_have_an_address(host, bridge, packet)
+            self.wire.must_have_its_route(host, bridge, packet)
+
+    def _bridge_before(self, host: Node, packet: Packet) -> Nic | None:
+        """The bridge of the endpoint that has the destination; if no address tells, all endpoints are looked at."""
+        found = host.bridge_with(packet.to)
+        if found is not None or all(host.own_address(nic.name, packet.version) for nic in host.own_bridges()):
+            return found
+        if packet.to.is_global and "dnat" not in packet.status:
+            return None
+        end = self.wire.end_before(packet.to)
+        return host.nic_at(end[1].master) if end is not None and end[1].master else None
 
     def _without_address(self, node: Node, packet: Packet) -> Verdict:
         own = [one for nic in node.nics.values() for one in nic.addresses if one.version == packet.version]

@@ -20,6 +20,8 @@ from .words import UNKNOWN as NOT_KNOWN
 Station = tuple[Node, Nic]
 _ON_THE_WAY_IN, _ON_THE_WAY_OUT = ("locked",), ("flood", "mcast_flood", "bcast_flood", "neigh_suppress")
 _EVERYBODY = "ff:ff:ff:ff:ff:ff"
+_ADDRESS_AGAIN = remedies.AGAIN % "restores the addresses of endpoints"
+_ADDRESS_AGAIN += " If no endpoint should have that address, ask for another one."
 
 
 class Wire(Follower):
@@ -150,6 +152,7 @@ class Wire(Follower):
         if open_ports:
             return None
         self._must_be_behind_a_port(packet.to, packet)
+        self._must_be_had(node, bridge, packet)
         self._stop(
             LOST,
             "neighbour",
@@ -159,6 +162,12 @@ class Wire(Follower):
             packet,
         )
         return None
+
+    def _must_be_had(self, node: Node, bridge: Nic, packet: Packet) -> None:
+        """A neighbour entry may outlive the interface that had the address."""
+        if any(packet.to in own.network for own in bridge.addresses) and self.topology.owner(packet.to) is None:
+            reason = "nothing on %s has the address %s" % (bridge.name, packet.to)
+            self._stop(LOST, "address", at(node, bridge), reason, _ADDRESS_AGAIN, packet)
 
     def _must_not_be_misled(
         self, node: Node, bridge: Nic, fixed: Nic | None, port: Nic, mac: str, packet: Packet
@@ -319,6 +328,14 @@ class Wire(Follower):
             reason = "%s of %s has no IPv%d address" % (bridge.name, node.name, packet.version)
             advice = remedies.AGAIN % "restores the addresses of bridges"
             self._stop(LOST, "address", at(node, bridge), reason, advice, packet)
+
+    def must_have_its_route(self, node: Node, bridge: Nic, packet: Packet) -> None:
+        """A bridge of ours whose subnet has lost its route is not the way to its endpoints."""
+        subnets = [own.network for own in bridge.addresses if packet.to in own.network]
+        if subnets and _length(node.matching(packet.to)) < min(subnet.prefixlen for subnet in subnets):
+            reason = "%s has no route to %s by %s" % (node.name, subnets[0], bridge.name)
+            advice = remedies.AGAIN % "restores the routes to networks"
+            self._stop(LOST, "route", at(node, bridge), reason, advice, packet, owner=owners.OURS)
 
     def _must_not_be_apart(self, node: Node, bridge: Nic, port: Nic, out: Nic, packet: Packet) -> None:
         if port.isolated and out.isolated and port.index != out.index:
@@ -586,9 +603,7 @@ class Wire(Follower):
             if changed is not None and not whose.is_ours(changed[1].chain):
                 reason += ", to which a rule sends the packet: %s" % changed[1].because
                 advice, owner = remedies.without(*changed), whose.of_rule(*changed)
-            again = remedies.AGAIN % "restores the addresses of endpoints"
-            advice = advice or again + " If no endpoint should have that address, ask for another one."
-            self._stop(LOST, layer, at(node, nic), reason, advice, packet, owner=owner)
+            self._stop(LOST, layer, at(node, nic), reason, advice or _ADDRESS_AGAIN, packet, owner=owner)
             return
         behind = "Check the cable, the VLAN and the router behind %s." % nic.name
         self._unanswered = self._without_answer(node, nic, address, "uplink", behind)
@@ -744,3 +759,9 @@ def firewall(node: Node, hook: str, outcome: Outcome) -> Verdict:
     reason = "%s %s %s (%s)" % (what, verb, outcome.packet, whose.in_words(node, outcome))
     advice = remedies.open_for(node, outcome, hook)
     return Verdict(verdict, "firewall", at(node), reason, advice, whose.of_rule(node, outcome))
+
+
+def _length(route: str) -> int:
+    """The prefix length of a route as ``ip route`` spells it; -1 if there is no route."""
+    to = route.partition(" ")[0]
+    return int(to.rpartition("/")[2]) if "/" in to else 0 if to else -1

@@ -434,14 +434,19 @@ def is_empty_base(kind: str, facts: dict[str, Any]) -> bool:
     return theirs and facts["family"] in ("ip", "ip6")
 
 
+def rights(path: Path) -> list[str]:
+    about = path.stat()
+    return [oct(about.st_mode), str(about.st_uid)]
+
+
 def texts(*folders: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for top in folders:
         for folder, unused, names in os.walk(top):
-            found[f"folder {folder}"] = True
+            found[f"folder {folder}"] = rights(Path(folder))
             for name in names:
                 path = Path(folder, name)
-                found[f"file {path}"] = [oct(path.stat().st_mode), path.read_text()]
+                found[f"file {path}"] = [*rights(path), path.read_text()]
     return found
 
 

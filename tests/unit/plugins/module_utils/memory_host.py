@@ -147,6 +147,7 @@ class MemoryHost:
         self.files: dict[str, Any] = {}
         self.folders: list[str] = []  # empty ones
         self.obstacles: dict[str, str] = {}  # by the file that they keep from being made
+        self.odd_rights: dict[str, tuple[int, int]] = {}  # of files and folders in other hands: owner and mode
         self.nft = Memory()
         self.forgotten: list[Any] = []
         self.announced: list[Any] = []
@@ -334,6 +335,14 @@ class MemoryHost:
     def write_file(self, path: str, text: str | bytes, mode: int = 0o644) -> None:
         self.step("write %s" % path)
         self.files[path] = text
+        self.odd_rights.pop(path, None)
+
+    def rights(self, path: str) -> tuple[int, int] | None:
+        return self.odd_rights.get(path)
+
+    def set_rights(self, path: str, mode: int) -> None:
+        self.step("chmod %04o %s" % (mode, path))
+        self.odd_rights.pop(path, None)
 
     def update_file(self, path: str, text: str, mode: int = 0o644, lasting: bool = True) -> None:
         self.write_file(path, text, mode)

@@ -170,6 +170,33 @@ def test_what_is_written_and_that_nothing_of_it_stays() -> None:
     assert gone.changed
 
 
+NFT_RELOAD, SYSCTLS = FOLDER + "nftables.reload", "/etc/sysctl.d/90-dockerless-network.conf"
+DROP_IN = "/etc/systemd/system/nftables.service.d/dockerless-network-rules.conf"
+
+
+@pytest.mark.parametrize("rights", [(0, 0o777), (65534, 0o644), (0, 0o400)])
+@pytest.mark.parametrize("path", [OBJECTS, PROGRAM, RULES, UNIT, NFT_RELOAD, DROP_IN, SYSCTLS, FOLDER[:-1]])
+def test_what_is_in_other_hands_is_written_anew_in_a_folder_of_root(path: str, rights: tuple[int, int]) -> None:
+    """Root runs the program at boot, and loads the rules."""
+    host = booted()
+    converge(host, NETWORKS)
+    before = host.snapshot()
+    host.odd_rights[path] = rights
+
+    outcome = converge(host, NETWORKS)
+    if path == FOLDER[:-1]:
+        assert outcome.commands == ("chown root:root %s" % path, "chmod 0755 %s" % path)
+    else:
+        assert all(
+            path in command or command == "systemctl daemon-reload"
+            for command in outcome.commands
+            if command[:5] != "mkdir"
+        )
+        assert "rm -f %s" % path in outcome.commands or path == PROGRAM
+    assert path in outcome.after and host.odd_rights == {}
+    assert host.snapshot() == before
+
+
 @pytest.mark.parametrize("how", [{"boot": False}, {"state": "absent", "everything": True}])
 def test_it_can_be_left_out_and_taken_away(how: Facts) -> None:
     host = booted()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.composition.scope import Scope
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.gather import gather
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
@@ -328,6 +329,62 @@ def test_an_address_that_keeps_packets_to_others_inside(host: MemoryHost, link: 
     assert found == {"web": [told] if told else [], "db": []}
 
 
+def test_an_endpoint_that_is_to_have_no_default_route_misses_none(host: MemoryHost) -> None:
+    web = {**BLUE["endpoints"][0], "default_route": False}
+    for listed in ([web], [web, {"name": "db"}], [{"name": "db"}]):
+        make_networks([{**BLUE, "endpoints": listed}], world(host), Scope(prune="none"))
+        assert [one["troubles"] for one in facts(world(host))["networks"][0]["endpoints"]] == [[]] * len(
+            facts(world(host))["networks"][0]["endpoints"]
+        )
+
+    make_networks([BLUE], world(host))
+    host.space(WEB).routes.clear()
+    assert endpoint(host)["troubles"] == ["no default route for IPv4", "no default route for IPv6"]
+
+
+RED = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "web"}, {"name": "db"}]}
+
+
+def troubles(host: MemoryHost) -> dict[str, list[str]]:
+    """Those of each endpoint with any, by its veth pair."""
+    found = facts(world(host))
+    endpoints = [one for network in found["networks"] for one in network["endpoints"]]
+    return {one["veth"]: one["troubles"] for one in endpoints if one["troubles"]}
+
+
+def test_a_lost_interface_is_told_at_another_one_of_the_namespace(host: MemoryHost) -> None:
+    make_networks([BLUE, RED], world(host))
+    assert troubles(host) == {}
+
+    host.stack(HOST).delete_links(["v-red-web"])
+    assert troubles(host) == {"v-blue-web": ["it has lost its interface in network red; run the playbook"]}
+    assert "it has lost its interface in network red" in drawn(host)
+
+    host.stack(HOST).delete_links(["v-blue-web"])
+    assert "namespace web  (without an interface in network blue; run the playbook)" in drawn(host)
+
+
+def test_a_lost_address(host: MemoryHost) -> None:
+    host.stack(WEB).delete_address("eth0", ip_interface("10.20.0.2/24"))
+
+    assert troubles(host) == {"v-blue-web": ["it has lost its address 10.20.0.2; run the playbook"]}
+
+
+def test_an_address_of_a_subnet_that_the_network_had_before(host: MemoryHost) -> None:
+    host.stack(WEB).add_address("eth0", ip_interface("10.99.0.2/24"))
+
+    assert troubles(host) == {"v-blue-web": ["10.99.0.2 lies in none of the network's subnets"]}
+
+
+def test_an_endpoint_on_the_bridge_of_another_network(host: MemoryHost) -> None:
+    make_networks([BLUE, RED], world(host))
+    host.stack(HOST).set_link("v-red-db", {"master": "br-blue"})
+
+    told = "v-red-db belongs to network red, but is a port of br-blue; run the playbook"
+    assert troubles(host)["v-red-db"] == [told]
+    assert told in drawn(host)
+
+
 def test_a_network_without_a_way_out_gives_no_default_route(host: MemoryHost) -> None:
     make_networks([{**BLUE, "internal": True, "endpoints": [{"name": "web"}]}], world(host))
 
@@ -342,6 +399,23 @@ def test_rules_of_routing_and_a_table_local_that_somebody_has_flushed(host: Memo
         "no rule leads to the routing table main (IPv4)",
         "its table local lacks fd00:20::2, so it does not answer there",
     ]
+
+
+def test_the_sysctls_of_a_namespace_are_told_and_stay_for_a_list_with_its_other_network(host: MemoryHost) -> None:
+    key = "net/ipv4/ip_forward"
+    web = {**BLUE["endpoints"][0], "sysctls": {key: 1}}
+
+    def forwards() -> str:
+        return str(host.space(WEB).sysctls[key])
+
+    make_networks([{**BLUE, "endpoints": [web]}, RED], world(host))
+    assert [item["sysctls"] for item in facts(world(host))["namespaces"]] == [{}, {key: "1"}]
+    assert read_report(facts(world(host))).namespaces == gather(world(host)).namespaces
+
+    make_networks([RED], world(host))
+    assert forwards() == "1" and not make_networks([{**BLUE, "endpoints": [web]}], world(host)).changed
+    make_networks([BLUE, RED], world(host))
+    assert forwards() == "0"
 
 
 # ---- the price

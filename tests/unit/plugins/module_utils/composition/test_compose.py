@@ -493,6 +493,51 @@ def test_who_has_to_make_way_for_an_address_of_the_list_is_told() -> None:
         assert told(*endpoints) == ()
 
 
+DUAL = ["10.20.0.0/24", "fd00:20::/64"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        ({}, {"subnets": ["10.25.0.0/24"]}, r"web \(10\.20\.0\.183 with published port 8080/tcp\)"),
+        ({"subnets": DUAL}, {}, r"web \(fd00:20::5642:58b7 with published port 8080/tcp\)"),
+        ({}, {"gateways": ["10.20.0.9"]}, "web"),
+        ({}, {"subnets": ["10.20.0.0/16"], "gateways": ["10.20.0.9"]}, "web"),
+    ],
+)
+def test_an_endpoint_that_stays_keeps_its_gateway(before: Any, after: Any, lost: str) -> None:
+    host = RoleHost()
+    host.run([{**network("blue", "10.20.0.0/24", endpoint("web", "8080:80"), "db"), **before}])
+    later = [{**network("blue", "10.20.0.0/24", "db"), **after}]
+
+    with pytest.raises(InvalidRequest, match="^network blue: its new subnets or gateways .* and stay: " + lost):
+        host.run(later, prune="none")
+    # it moves with the others, or goes
+    for names in (("web", "db"), ("db",)):
+        host.run([{**network("blue", "10.20.0.0/24", *names), **after}])
+
+
+@pytest.mark.parametrize("after", [{"subnets": DUAL}, {"subnets": ["10.20.0.0/16"]}, {"internal": True}])
+def test_a_network_may_grow_around_an_endpoint_that_stays(after: Any) -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web", "db")])
+
+    host.run([{**network("blue", "10.20.0.0/24", "db"), **after}], prune="none")
+
+    assert len(host.endpoints()) == 2
+
+
+def test_a_network_with_a_new_name_is_told_how_to_get_rid_of_the_old_one() -> None:
+    host = RoleHost()
+    host.run([network("blue", "10.20.0.0/24", "web")])
+    renamed = network("azure", "10.20.0.0/25", "web")
+
+    with pytest.raises(InvalidRequest, match=r"^network azure: subnet 10\.20\.0\.0/25 .* blue, .* prune to project, "):
+        host.run([renamed], prune="listed")
+    host.run([renamed], prune="project")
+    assert [network["name"] for network in host.info()["networks"]] == ["azure"]
+
+
 def test_a_new_endpoint_does_not_get_the_address_of_one_that_stays_on_the_host() -> None:
     host = RoleHost()
     host.run([network("blue", "10.20.0.0/24", "web", "db")])
@@ -516,7 +561,6 @@ def test_an_endpoint_in_a_network_of_another_list_gets_another_interface_and_no_
     ("before", "after"),
     [
         ({}, {"subnets": ["10.20.0.0/24", "fd00:20::/64"]}),
-        ({"subnets": ["10.20.0.0/24", "fd00:20::/64"]}, {}),
         ({}, {"internal": True}),
         ({"internal": True}, {}),
     ],

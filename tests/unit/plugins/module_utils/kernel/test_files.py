@@ -65,3 +65,61 @@ def test_a_file_of_somebody_else_is_read_as_a_whole(tmp_path: Path, size: int) -
 def test_what_cannot_be_read_is_nothing(tmp_path: Path) -> None:
     assert files.look(str(tmp_path)) is None
     assert files.look(str(tmp_path / "missing")) is None
+
+
+# ---- owners and modes
+
+
+def test_what_lies_in_the_way_of_a_new_file_is_not_written_to(tmp_path: Path) -> None:
+    """Somebody could hold it open, or it could lead elsewhere."""
+    path, theirs = tmp_path / "engine.zip", tmp_path / "theirs"
+    theirs.write_text("mine")
+    Path(files.unfinished(str(path))).symlink_to(theirs)
+
+    files.write(str(path), SHORT)
+    assert (path.read_text(), path.is_symlink(), theirs.read_text()) == (SHORT, False, "mine")
+
+    held = tmp_path / "engine.zip.tmp"
+    held.write_text("")
+    with held.open("r+") as hand:
+        files.write(str(path), SHORT)
+        hand.write("evil")
+    assert path.read_text() == SHORT
+
+
+def test_everybody_can_read_a_new_folder_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        files.update(str(tmp_path / "netns" / "web" / "hosts"), SHORT)
+    finally:
+        os.umask(before)
+
+    found = [tmp_path / "netns", tmp_path / "netns" / "web", tmp_path / "netns" / "web" / "hosts"]
+    assert [path.stat().st_mode & 0o777 for path in found] == [0o755, 0o755, 0o644]
+
+
+def test_the_rights_of_files_and_folders(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("")
+    path.chmod(0o4777)
+    tmp_path.chmod(0o700)
+    (tmp_path / "link").symlink_to("hosts")
+
+    assert files.rights(str(path)) == (os.geteuid(), 0o4777)
+    assert files.rights(str(tmp_path)) == (os.geteuid(), 0o700)
+    assert files.rights(str(tmp_path / "link")) is files.rights(str(tmp_path / "missing")) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_a_file_is_given_back_to_root(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text("")
+    os.chown(path, 65534, 65534)
+    path.chmod(0o4777)
+
+    files.set_rights(str(path), 0o644)
+    assert files.rights(str(path)) == (0, 0o644)
+
+    (tmp_path / "link").symlink_to("hosts")
+    with pytest.raises(OSError):
+        files.set_rights(str(tmp_path / "link"), 0o600)

@@ -434,6 +434,22 @@ def test_a_subnet_that_is_elsewhere_on_the_host_is_a_conflict(address: str, mess
 INSIST = "; choose another subnet, or insist with the option allow_overlap."
 
 
+@pytest.mark.parametrize("subnet", ["169.254.0.0/16", "169.254.20.0/24", "169.254.0.0/15"])
+def test_the_addresses_of_metadata_are_refused_to_who_does_not_insist(subnet: str) -> None:
+    """They are on no interface of the host, and the route to them is that of the uplink."""
+    host = host_with()
+    asked = {"addresses": [subnet.replace(".0/", ".1/")], "network": "blue"}
+
+    with pytest.raises(Conflict) as conflict:
+        once(host, blue(**asked))
+    assert str(conflict.value).startswith(
+        "Subnet %s of br-blue of network blue is link-local" % ip_network(subnet, False)
+    )
+    assert "169.254.169.254" in str(conflict.value) and str(conflict.value).endswith(INSIST)
+
+    assert converge(host, blue(**asked, allow_overlap=True)).changed
+
+
 @pytest.mark.parametrize("route", ["10.20.0.0/24", "10.20.0.128/25", "10.20.0.7/32", "fd00:20::/64", "fd00:20::/80"])
 @pytest.mark.parametrize("kind", ["", "blackhole", "unreachable"])
 def test_a_subnet_that_is_routed_elsewhere_is_a_conflict(route: str, kind: str) -> None:

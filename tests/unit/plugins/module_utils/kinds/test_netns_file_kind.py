@@ -61,6 +61,19 @@ def host() -> MemoryHost:
     return made
 
 
+@pytest.mark.parametrize("path", [WEB, RESOLV, "/etc/netns/web"])
+@pytest.mark.parametrize("rights", [(0, 0o777), (65534, 0o644), (0, 0o600)])
+def test_what_is_in_other_hands_is_given_back_to_root(host: MemoryHost, path: str, rights: tuple[int, int]) -> None:
+    """In its place, as a process may have mounted it."""
+    converge(host, blue())
+    host.odd_rights[path] = rights
+
+    outcome = converge(host, blue())
+    mode = "0755" if path == "/etc/netns/web" else "0644"
+    assert outcome.commands == ("chown root:root %s" % path, "chmod %s %s" % (mode, path))
+    assert path in outcome.after and host.odd_rights == {}
+
+
 def files(host: MemoryHost) -> set[str]:
     return {path for path in host.files if path.startswith("/etc/netns/")}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, StepFailed
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
@@ -30,6 +30,12 @@ PORTS = "net/ipv4/ip_local_port_range"
 FIRST_FREE = "net/ipv4/ip_unprivileged_port_start"
 RECORDS = "/run/dockerless.network/netns"
 FORGET = f"rm -f {RECORDS}/web; rmdir -p --ignore-fail-on-non-empty {RECORDS}"
+
+NOTES = "/run/dockerless.network.netns/web"
+NOTING = (
+    "mkdir -p /run/dockerless.network.netns",
+    "ip netns exec web sysctl net.ipv4.ip_local_port_range > %s" % NOTES,
+)
 
 
 def web(**options: Any) -> Request:
@@ -80,6 +86,7 @@ def test_a_new_namespace() -> None:
         "ip netns add web",
         "ip -n web link set lo group 25708 alias dockerless.network:blue/web up",
         "ip netns exec web sysctl -w net.ipv4.ip_forward=0",
+        *NOTING,
         "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1024 2048'",
     )
     assert outcome.after == (
@@ -188,6 +195,69 @@ def test_two_keys_that_the_kernel_compares_are_set_in_an_order_that_it_takes(
     present = [(FIRST_FREE, "1024"), (PORTS, "32768 60999")] if there else []
     [(tried, seen)] = host.tried
     assert (dict(tried), tried[0][0], seen) == (values, first, present)
+
+
+FORWARD = "net/ipv4/ip_forward"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_sysctl_that_nobody_asks_for_any_more_goes_back(there: bool) -> None:
+    """Or a namespace would connect its networks for ever, and one that is made anew would not."""
+    host = host_with(*([web()] if there else []))
+    if there:
+        host.stack(WEB).write_sysctl(PORTS, "32768\t60999")
+    before = dict(host.space(WEB).sysctls) if there else {}
+    converge(host, web(sysctls={FORWARD: 1, PORTS: "1 2"}))
+    converge(host, web(sysctls={FORWARD: 1, PORTS: "3 4"}))
+
+    outcome = converge(host, web(sysctls={PORTS: "3 4"}))
+    assert host.space(WEB).sysctls[FORWARD] == "0" and host.space(WEB).sysctls[PORTS] == "3 4"
+    assert "ip netns exec web sysctl -w net.ipv4.ip_forward=0" in outcome.commands
+    assert 'net/ipv4/ip_forward: "1"' in outcome.before
+
+    converge(host, web())
+    assert NOTES not in host.files
+    if there:
+        found = {key: value.split() for key, value in host.space(WEB).sysctls.items()}
+        assert found == {key: value.split() for key, value in before.items()}
+
+
+def test_a_sysctl_that_others_have_set_since_stays() -> None:
+    host = host_with(web(sysctls={PORTS: "1 2"}))
+    host.stack(WEB).write_sysctl(PORTS, "5\t6")
+    host.stack(WEB).write_sysctl(FORWARD, "1")  # never was ours
+
+    converge(host, web())
+    assert (host.space(WEB).sysctls[PORTS], host.space(WEB).sysctls[FORWARD]) == ("5\t6", "1")
+    assert NOTES not in host.files
+
+
+def test_a_namespace_that_is_made_anew_has_notes_of_its_own_and_they_go_with_it() -> None:
+    host = host_with(web(sysctls={FORWARD: 1}))
+    host.delete_namespace("web")
+
+    converge(host, web())
+    assert NOTES not in host.files
+    converge(host, web(sysctls={FORWARD: 1}))
+    assert host.files[NOTES] == FORWARD + "\t0\t1\n"
+    converge(host, gone())
+    assert NOTES not in host.files
+
+
+@pytest.mark.parametrize("noted", [{}, {PORTS: "1 2"}])
+def test_a_run_that_fails_leaves_the_notes_as_they_were(noted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = host_with(web(sysctls=noted))
+    before = host.snapshot()
+
+    def fail(*unused: object) -> None:
+        raise OSError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(host.stack(WEB)), "write_sysctl", fail)
+        with pytest.raises(StepFailed):
+            once(host, web(sysctls={**noted, FORWARD: 1}))
+
+    assert host.snapshot() == before
 
 
 @pytest.mark.parametrize("later", [{"network": "red"}, {"network": "blue", "sysctls": {PORTS: "1 2"}}])
@@ -346,6 +416,7 @@ def test_what_else_is_wrong_in_it_is_repaired_as_well() -> None:
     assert outcome.commands == (
         "ip netns attach web 7",
         "ip -n web link set dev lo up alias dockerless.network:red/web",
+        *NOTING,
         "ip netns exec web sysctl -w 'net.ipv4.ip_local_port_range=1 2'",
     )
 

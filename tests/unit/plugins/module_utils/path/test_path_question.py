@@ -49,6 +49,9 @@ class Topology:
     def called(self, name: str, asker: Any) -> list[Any]:
         return [ip_address("10.20.0.3"), ip_address("fd00:20::3")] if name in ("sql", "far") else []
 
+    def has_lost(self, name: str) -> bool:
+        return name == "cache"
+
     def owner(self, address: Any) -> Node | None:
         return Node("endpoint db") if address.version == 6 else None
 
@@ -74,6 +77,13 @@ def test_who_is_not_there_is_told_with_who_is() -> None:
     question = Question(origin="wbe.blue", to="192.0.2.1", port=80, protocol="tcp")
 
     with pytest.raises(InvalidRequest, match=r"no endpoint wbe\.blue .*there are host, outside, web; host is the host"):
+        find_start(Topology(), question)  # type: ignore[arg-type]
+
+
+def test_an_endpoint_whose_namespace_has_lost_its_name_is_told_apart_from_one_that_is_not_there() -> None:
+    question = Question(origin="cache.blue", to="192.0.2.1", port=80, protocol="tcp")
+
+    with pytest.raises(InvalidRequest, match=r"^from: the namespace of endpoint cache has lost its name, .* playbook"):
         find_start(Topology(), question)  # type: ignore[arg-type]
 
 
