@@ -105,13 +105,14 @@ def test_it_moves_from_one_endpoint_to_another(host: MemoryHost) -> None:
     assert host.pid1.units["dockerless-endpoint@app.target"].active == "active"
 
 
-def test_one_in_a_namespace_that_gets_its_name_back_goes_on(host: MemoryHost) -> None:
+def test_one_in_a_namespace_that_lost_its_name_runs_on_when_that_gets_it_back(host: MemoryHost) -> None:
     service(host)
     host.delete_namespace("web")
 
     converge(host, ask(NetnsKind(), {"name": "web"}), ask(EndpointServiceKind(), NGINX))
 
-    assert home(host) == "web" and host.systemctl[3:] == []
+    assert home(host) == "web"
+    assert host.systemctl[3:] == []
 
 
 def test_one_in_a_namespace_that_was_removed_is_restarted_in_the_new_one(host: MemoryHost) -> None:
