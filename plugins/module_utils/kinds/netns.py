@@ -365,8 +365,6 @@ def _leaving(item: model.Namespace, place: model.Place, world: World) -> dict[st
 
 def _restore_steps(place: model.Place, item: model.Namespace, world: World, fresh: bool) -> list[operations.Operation]:
     """Go back to what was found. The notes of these keys go after that, as a run may be killed in between."""
-    from ..namespace_operations import NoteSysctls
-
     noted, wanted = _noted(item.name, world), dict(item.sysctls)
     if all(key in wanted for key in noted):
         return []
@@ -374,6 +372,8 @@ def _restore_steps(place: model.Place, item: model.Namespace, world: World, fres
     kept = tuple((key, wanted[key]) for key in noted if key in wanted and not fresh)
     steps = [] if fresh else common.sysctl_steps(place, _leaving(item, place, world).items(), world)
     if kept:
+        from ..namespace_operations import NoteSysctls
+
         return [*steps, NoteSysctls(item.name, place, (), kept, text)]
     from ..operations import RemoveFile
 

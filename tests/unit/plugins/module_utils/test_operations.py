@@ -61,6 +61,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.namespace_opera
     AttachNamespace,
     CreateNamespace,
     DeleteNamespace,
+    NoteSysctls,
     SetSysctl,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.operations import (
@@ -69,6 +70,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.operations impo
     Operation,
     RemoveFile,
     RunTool,
+    SetRights,
     Together,
     WriteFile,
     inside,
@@ -214,6 +216,17 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
         (
             WriteFile("/etc/sysctl.d/x y", "a\n"),
             ["mkdir -p /etc/sysctl.d", "cat > '/etc/sysctl.d/x y' <<'EOF'\na\nEOF"],
+        ),
+        (
+            NoteSysctls("web", WEB, (("net/ipv4/ip_forward", "1"),), (), None),
+            [
+                "mkdir -p /run/dockerless.network.netns",
+                "ip netns exec web sysctl net.ipv4.ip_forward > /run/dockerless.network.netns/web",
+            ],
+        ),
+        (
+            SetRights(("/etc/a b", "/etc/c"), 0o644),
+            ["chown root:root '/etc/a b' /etc/c", "chmod 0644 '/etc/a b' /etc/c"],
         ),
         (
             WriteFile("/etc/x", "a\n", mode=0o600),
@@ -535,6 +548,7 @@ def test_every_operation_is_tested_here() -> None:
         "ForgetFlows",
         "LoadRules",
         "MountFor",
+        "NoteSysctls",
         "RemoveAddress",
         "RemoveBarrier",
         "RemoveFile",
@@ -545,6 +559,7 @@ def test_every_operation_is_tested_here() -> None:
         "RunTool",
         "SetLink",
         "SetPort",
+        "SetRights",
         "SetSysctl",
         "Together",
         "UnitVerb",
