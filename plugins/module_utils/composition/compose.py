@@ -128,7 +128,8 @@ def _refuse_to_cut_off(wanted: t.Sequence[BridgeNetwork], report: HostReport, go
     """Raise InvalidRequest for new subnets or gateways that take the gateway from endpoints that stay as they are."""
     for network in wanted:
         listed = {endpoint.veth for endpoint in network.endpoints}
-        staying = [item for item in network.others if item.veth not in listed and not goes(item.network)]
+        others = [item for item in network.others if marks.project_of(item.network or network.label) == network.project]
+        staying = [item for item in others if item.veth not in listed and not goes(item.network)]
         lost = [(item, own) for item in staying for own in item.addresses if _loses_gateway(own, network)]
         if lost:
             raise model.InvalidRequest(
