@@ -130,8 +130,14 @@ def test_services_live_in_endpoints(world: World) -> None:
     assert world.up(**wanted)["changed"]
     assert world.comes_up(8001, "private")
 
-    # its namespace goes under it
+    # its namespace loses its name and its veth pair, and gets both back
     world.run("ip netns delete web; ip link delete v-blue-web")
+    assert world.up(**wanted)["services"] == []
+    assert world.pids("nginx", "app") == inside[:2]
+    assert world.comes_up(8080, "nginx")
+
+    # its namespace is removed under it
+    world.do("netns", name="web", state="absent")
     facts = world.do("network_info").data
     assert {item["unit"] for item in facts["services"] if item["stale"]} == {"nginx.service", "private.service"}
     repaired = world.up(**wanted)
@@ -197,10 +203,13 @@ def test_the_role_returns_the_same_in_one_call_and_in_steps(world: World) -> Non
         result: dict[str, Any] = world.fleet.play([play], hosts=HOST).must().results[-1].result["bridge_network_result"]
         return result
 
+    # as if a run had removed it, or it would get its name back
+    removed = "ip -n web link set lo alias dockerless.network:blue/web/removed"
+    lose = f"{removed}; ip netns delete web; ip link delete v-blue-web"
     world.do("bridge_network", networks=listed)
-    world.run("ip netns delete web; ip link delete v-blue-web")
+    world.run(lose)
     repaired = world.do("bridge_network", networks=listed).data
-    world.run("ip netns delete web; ip link delete v-blue-web")
+    world.run(lose)
     pairs = [(repaired, role(step_by_step=True))]
     pairs += [(role(state="absent", check=True), role(state="absent", step_by_step=True))]
 

@@ -211,7 +211,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         ]
         for link in ends:
             world.drop_link(link.name)
-        return steps + _removed_steps(place, world)
+        return steps + (_removed_steps(place, world) if left else [])
 
 
 def _refuse_blocked(item: model.Namespace, world: World) -> None:
