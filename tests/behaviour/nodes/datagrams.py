@@ -35,7 +35,7 @@ def hear(port: str) -> None:
         server.bind(("", int(port)))
         print("ready", flush=True)
         while True:
-            ready, unused, unused = select.select([server, sys.stdin], [], [])
+            ready = select.select([server, sys.stdin], [], [])[0]
             if server in ready:
                 text, seen = server.recvfrom(100)
                 heard["%s to %s" % (seen[0].replace("::ffff:", ""), text.decode())] += 1
