@@ -210,8 +210,12 @@ def test_a_full_lock_folder(host: Host, module: str) -> None:
             "rm /etc/sysctl.d/90-dockerless-network.conf",
             ("/etc/sysctl.d/90-dockerless-network.conf", "UTF-8"),
         ),
-        ("mkdir -p /etc/netns; touch /etc/netns/web", "rm /etc/netns/web", ("/etc/netns/web", "remove the file")),
-        ("mkdir -p /etc/netns/web/hosts", "rm -r /etc/netns/web", ("/etc/netns/web/hosts", "remove the directory")),
+        (
+            "mkdir -p /etc/netns; touch /etc/netns/web",
+            "rm /etc/netns/web",
+            ("/etc/netns/web", "not a directory", "remove"),
+        ),
+        ("mkdir -p /etc/netns/web/hosts", "rm -r /etc/netns/web", ("/etc/netns/web/hosts", "is a directory", "remove")),
     ],
     ids=[
         *("lock-is-a-folder", "link-loop", "netns-is-a-file", "file-is-a-folder", "not-text"),

@@ -154,15 +154,19 @@ def _translates_otherwise(there: model.Masquerade | None, item: model.Masquerade
 
 
 def _may_have_flows(item: model.Masquerade, world: World) -> bool:
-    """Whether the subnet may have been there before this run."""
-    name = marks.name_of(item.network)
-    return not name or name in world.projects()
+    """Whether the subnet may have been there before this run. Rules may come first, so they do not tell."""
+    there = any(address.ip in item.source for address in world.addresses())
+    return there or not marks.name_of(item.network) or item.network in _labels(world)
 
 
 def _is_foreseen(item: model.Masquerade, world: World) -> bool:
     """Whether the interface may still come: in check mode an earlier task may make it, if the network is new."""
-    labels = (marks.label_of(link.alias) for link in world.links().values() if is_ours(link))
-    return world.restoring or (world.check_mode and (not item.network or item.network not in labels))
+    return world.restoring or (world.check_mode and (not item.network or item.network not in _labels(world)))
+
+
+def _labels(world: World) -> set[str]:
+    """The labels of the links of ours."""
+    return {marks.label_of(link.alias) for link in world.links().values() if is_ours(link)}
 
 
 def _from(item: model.Masquerade) -> str:
