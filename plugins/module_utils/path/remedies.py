@@ -92,7 +92,8 @@ def absent_way_out(node: Node, packet: Packet) -> str:
     for chain in node.filter:
         for rule in chain.rules if whose.is_ours(chain) else ():
             out, source = _OUT.search(rule.text), _SOURCE.search(rule.text)
-            if out is None or out[1] in node.nics or _TRANSLATES.search(rule.text) is None:
+            # the interfaces in a set are those of others
+            if out is None or out[1].startswith("@") or out[1] in node.nics or _TRANSLATES.search(rule.text) is None:
                 continue
             if source is None or packet.source in ipaddress.ip_network(source[1]):
                 return out[1]

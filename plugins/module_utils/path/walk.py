@@ -116,7 +116,7 @@ class Walk(Follower):
         if not packet.answer and not way.is_local:
             if self._cannot_leave(node, packet, way):
                 self._has_no_address(node, packet, way)
-            if not node.own_address(way.link, packet.version):
+            if not packet.source.is_link_local and not node.own_address(way.link, packet.version):
                 self._must_be_in_its_networks(node, packet)
         return self._noted_way(node, packet, way)
 
@@ -151,7 +151,8 @@ class Walk(Follower):
         nic, end = host.nics[way.link], self.wire.end_before(packet.to)
         near = end[1] if end is not None and end[0] is host and end[1].is_ours else None
         master = host.nic_at(near.master) if near is not None else None
-        home = master or near
+        # an end that was unplugged is no way to anybody
+        home = master or (near if near is not None and near.addresses else None)
         if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
             return
         if way.gateway is not None and not self.wire.leads_out(host, nic):

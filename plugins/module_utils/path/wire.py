@@ -332,7 +332,10 @@ class Wire(Follower):
     def must_have_its_route(self, node: Node, bridge: Nic, packet: Packet) -> None:
         """A bridge of ours whose subnet has lost its route is not the way to its endpoints."""
         subnets = [own.network for own in bridge.addresses if packet.to in own.network]
-        if subnets and _length(node.matching(packet.to)) < min(subnet.prefixlen for subnet in subnets):
+        found = node.match(packet.to)
+        if found.table not in (0, model.MAIN_TABLE):
+            return  # a rule leads elsewhere, whatever the table main has
+        if subnets and _length(found.words) < min(subnet.prefixlen for subnet in subnets):
             reason = "%s has no route to %s by %s" % (node.name, subnets[0], bridge.name)
             advice = remedies.AGAIN % "restores the routes to networks"
             self._stop(LOST, "route", at(node, bridge), reason, advice, packet, owner=owners.OURS)

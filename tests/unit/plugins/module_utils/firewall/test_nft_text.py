@@ -13,17 +13,17 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import nft_text
 
 CHAINS = """table netdev n {
-	chain c {
-		type filter hook ingress devices = { d0, "d1.5", lo } priority filter; policy drop;
-	}
+\tchain c {
+\t\ttype filter hook ingress devices = { d0, "d1.5", lo } priority filter; policy drop;
+\t}
 }
 table inet n2 {
-	chain f {
-		type filter hook forward priority filter; policy accept;
-	}
-	chain c-x {
-		type filter hook egress device "eth0" priority filter + 10; policy accept;
-	}
+\tchain f {
+\t\ttype filter hook forward priority filter; policy accept;
+\t}
+\tchain c-x {
+\t\ttype filter hook egress device "eth0" priority filter + 10; policy accept;
+\t}
 }
 """
 

@@ -190,6 +190,7 @@ def test_rules_of_the_users_are_not_ours() -> None:
         ("-s 10.20.0.0/24 -o eth0 -m comment --comment network=blue -j MASQUERADE", "eth0"),
         ("-s 10.20.0.0/24 -o eth0 -j SNAT --to-source 192.0.2.1", "eth0"),
         ("ip saddr 10.20.0.0/24 oifname lan0 masquerade", ""),
+        ("oifname @publish_over masquerade", ""),
         ("ip saddr 10.20.0.0/24 oifname != eth0 masquerade", ""),
         ("-s 10.20.0.0/24 ! -o eth0 -j MASQUERADE", ""),
         ("ip saddr 10.21.0.0/24 oifname eth0 masquerade", ""),
