@@ -33,7 +33,7 @@ _OF_ONCE = {
     # whole networks in bare namespaces: in different parts, runs would find the processes of one another's namespaces
     "once-engine": ("counters", "faults", "identity", "path_check", "proof", "protections"),
     # playbooks
-    "once-plays": ("backends", "cases_hosts", "check_mode", "inside", "projects", "role_life"),
+    "once-plays": ("backends", "cases_hosts", "check_mode", "inside", "projects", "role_changes", "role_life"),
 }
 BEHAVIOUR = "tests/behaviour"
 EE_EXAMPLE = "docs/execution-environment/execution-environment.yml"
