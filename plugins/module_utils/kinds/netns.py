@@ -238,10 +238,16 @@ def _was_removed(place: model.Place, world: World) -> bool:
 
 
 def _belongs_here(item: model.Namespace, place: model.Place, world: World) -> bool:
-    """Whether a lost namespace is of the same project, and of this host, not of a container on it."""
+    """Whether a lost namespace is of the same project and of this host, not of a container or another host on it."""
     label = marks.label_of(world.links(place)["lo"].alias)
     is_own = not label or marks.project_of(label) == marks.project_of(item.network)
-    return is_own and world.is_native(place)
+    return is_own and world.is_native(place) and not _is_plugged_elsewhere(place, world)
+
+
+def _is_plugged_elsewhere(place: model.Place, world: World) -> bool:
+    """Whether a veth pair of ours leads from a namespace to another host than this one."""
+    ends = [link for link in world.links(place).values() if link.kind == "veth" and is_ours(link)]
+    return any(world.near_end(place, link) is None for link in ends)
 
 
 def _removed_steps(place: model.Place, world: World) -> list[operations.Operation]:

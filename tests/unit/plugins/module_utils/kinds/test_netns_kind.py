@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, StepFailed
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import NamespaceEntry, VethEnd
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
@@ -395,6 +395,22 @@ def test_a_namespace_of_another_project_is_left_alone() -> None:
     host = lost(plugged=False)
     host.change_link(Place(pid=7), "lo", alias="dockerless.network:blue@other/web")
 
+    assert converge(host, web(network="blue")).commands[0] == "ip netns add web"
+
+
+def test_a_namespace_of_another_host_beside_this_one_is_left_alone() -> None:
+    """Hosts that are namespaces themselves see the processes of one another. A veth pair tells whose a namespace is."""
+    host = lost(plugged=False)
+    host.make_link(
+        host.space(Place(pid=7)),
+        "eth0",
+        kind="veth",
+        alias="dockerless.network:blue",
+        group=LINK_GROUP,
+        details=VethEnd(77, 5),
+    )
+
+    assert converge(host, gone()).commands == ()
     assert converge(host, web(network="blue")).commands[0] == "ip netns add web"
 
 
