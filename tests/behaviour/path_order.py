@@ -232,4 +232,5 @@ _UNMADE = {
     ("not tracked on the way in", "legacy reject"): "the same on the way in",
     ("queue full", "output of the answer"): "the queue is filled with connections, which need answers",
     ("silent router", "wrong MAC of the router"): "nobody asks for a MAC address that was given by hand",
+    ("wrong gateway", "wrong MAC at the source"): "no packet goes to the gateway with the wrong MAC address",
 }
