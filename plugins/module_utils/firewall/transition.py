@@ -17,7 +17,7 @@ def policies(
     result = {policy.bridge: policy for policy in desired}
     taken = [subnet for policy in result.values() for subnet in policy.subnets]
     for policy in sorted(current, key=lambda policy: policy.bridge):
-        rest = [part for subnet in policy.subnets for part in outside(subnet, taken)]
+        rest = [part for subnet in policy.subnets for part in model.without([subnet], taken)]
         there = result.get(policy.bridge)
         if there is None:
             result[policy.bridge] = _leaving(policy, rest)
@@ -34,23 +34,9 @@ def masquerades(
     result = {item.key: item for item in desired}
     sources = [item.source for item in result.values()]
     for item in current:
-        if outside(item.source, sources):
+        if model.without([item.source], sources):
             result.setdefault(item.key, item)
     return frozenset(result.values())
-
-
-def outside(subnet: model.Network, taken: t.Iterable[model.Network]) -> list[model.Network]:
-    """The parts of a subnet that are in none of the others."""
-    parts = [subnet]
-    for other in taken:
-        parts = [rest for part in parts for rest in _without(part, other)]
-    return parts
-
-
-def _without(subnet: model.Network, other: model.Network) -> list[model.Network]:
-    if not model.overlap(subnet, other):
-        return [subnet]
-    return list(subnet.address_exclude(other)) if model.lies_in(other, subnet) else []  # type: ignore[arg-type]
 
 
 def _leaving(policy: model.BridgePolicy, rest: list[model.Network]) -> model.BridgePolicy:
