@@ -23,6 +23,8 @@ Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 VERSIONS = (4, 6)
 PROTOCOLS = ("tcp", "udp", "sctp")
 ANYWHERE: dict[int, Network] = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+# The subnets that hosts use among neighbours without being given one (RFC 3927, RFC 4291).
+LINK_LOCAL: dict[int, Network] = {4: ipaddress.ip_network("169.254.0.0/16"), 6: ipaddress.ip_network("fe80::/64")}
 
 # The project of a network without one, and of every network that was made before there were projects.
 DEFAULT_PROJECT = "default"

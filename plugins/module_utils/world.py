@@ -10,7 +10,6 @@ planned step is noted with its effect. So two kinds of objects that want the sam
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import typing as t
 from dataclasses import field
 
@@ -35,7 +34,6 @@ _T = t.TypeVar("_T")
 
 _ETHERNET_MTU = 1500
 _ROOT = 0
-_LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 # A value of these applies to all interfaces, including new ones.
 _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDING.items()}
 
@@ -645,11 +643,11 @@ class World:
 
         A less specific route is not an overlap: the kernel prefers the subnet's own.
         """
-        if address.version == 4 and model.overlap(address.network, _LINK_LOCAL):
+        if address.version == 4 and model.overlap(address.network, model.LINK_LOCAL[4]):
             raise model.Conflict(
                 "Subnet %s of %s is link-local (%s), where clouds serve the metadata of this host, for example at"
                 " 169.254.169.254; choose another subnet, or insist with the option allow_overlap."
-                % (address.network, owner or name, _LINK_LOCAL)
+                % (address.network, owner or name, model.LINK_LOCAL[4])
             )
         settled = self.claims.addresses | {name}
         for holder in self._holders(address.network, settled):

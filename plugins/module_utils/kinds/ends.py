@@ -9,7 +9,6 @@ kind; ``owner`` is what a message calls it, such as "veth v-web".
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from .. import arguments, marks, model, parsing
@@ -23,7 +22,6 @@ if t.TYPE_CHECKING:
 
 
 _KNOWN = (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
-_LINK_LOCAL = ipaddress.ip_network("fe80::/64")
 
 ARGUMENTS: arguments.Arguments = {
     "name": {"type": "str"},
@@ -147,7 +145,7 @@ def _no_gateways(address: model.Interface) -> t.Container[model.Address]:
 
 def _refuse_subnet(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
     """Raise InvalidRequest for a route to one's own subnet, since the kernel adds that route with the address."""
-    own = [_LINK_LOCAL, *(address.network for address in addresses or ())]
+    own = [model.LINK_LOCAL[6], *(address.network for address in addresses or ())]
     if metric_of(route) == state.SUBNET_METRIC[route.to.version] and route.to in own:
         raise words.wrong("the route to %s comes with the address there; leave it out" % route.to)
 

@@ -9,7 +9,6 @@ refused with the command that would remove it.
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from .. import marks, model, operations
@@ -19,7 +18,6 @@ from ..world import World, in_the_way, is_ours, metric_of, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
-_LINK_LOCAL: model.Network = ipaddress.ip_network("fe80::/64")
 
 
 def clear(
@@ -173,7 +171,7 @@ def restore(
 
     again = _lost_with_addresses(place, there, wanted, world)
     lost = _lost_subnets(place, there, wanted, world)
-    alone = [route for route in lost if route.to != _LINK_LOCAL]
+    alone = [route for route in lost if route.to != model.LINK_LOCAL[6]]
     _refuse_walled(owner, place, alone, world)
     later = _step_behind(owner, place, there.name, alone, world)
     steps: list[operations.Operation] = [
@@ -191,7 +189,7 @@ def restore(
         # each link has its own link-local route
         steps.append(
             link_operations.AddRoute(
-                place, there.name, route, state.BY_THE_KERNEL, source, appends=route.to == _LINK_LOCAL
+                place, there.name, route, state.BY_THE_KERNEL, source, appends=route.to == model.LINK_LOCAL[6]
             )
         )
     for entry, source in later:
@@ -317,9 +315,9 @@ def _lost_subnets(
         if subnet not in known and subnet.num_addresses > 1:
             known.add(subnet)
             lost[model.Route(subnet, None, _SUBNET_METRIC[version])] = address.ip if version == 4 else None
-    if any(route.to.version == 6 for route in lost) and not _has(there, _LINK_LOCAL, routes):
+    if any(route.to.version == 6 for route in lost) and not _has(there, model.LINK_LOCAL[6], routes):
         # whoever removed all IPv6 routes of a link has also removed the one for answers to neighbours
-        lost[model.Route(_LINK_LOCAL, None, _SUBNET_METRIC[6])] = None
+        lost[model.Route(model.LINK_LOCAL[6], None, _SUBNET_METRIC[6])] = None
     return lost
 
 
