@@ -274,12 +274,15 @@ class World:
         link = self.links(place).get(name)
         return marks.label_of(link.alias) if link is not None and is_ours(link) else ""
 
+    def labels(self) -> set[str]:
+        """The labels of the links of ours on the host."""
+        return {marks.label_of(link.alias) for link in self.links().values() if is_ours(link)}
+
     def projects(self) -> t.Mapping[str, str]:
         """The project of each network with objects on the host, as far as this run has read it."""
         with_rules = self.firewall.is_open
         if with_rules not in self._projects:
-            labels = {marks.label_of(link.alias) for link in self.links().values() if is_ours(link)}
-            labels |= self.firewall.labels() if with_rules else set()
+            labels = self.labels() | (self.firewall.labels() if with_rules else set())
             self._projects[with_rules] = {
                 marks.name_of(label): marks.project_of(label) for label in labels if marks.name_of(label)
             }

@@ -13,7 +13,7 @@ from ..firewall.session import FirewallSession
 from ..kernel.state import EgressFlows
 from ..ownership import Holding, whose
 from ..records import replace
-from ..world import World, is_ours
+from ..world import World
 from . import common
 
 # The word of the option for the interface of the default route. No interface can have this name here.
@@ -156,17 +156,12 @@ def _translates_otherwise(there: model.Masquerade | None, item: model.Masquerade
 def _may_have_flows(item: model.Masquerade, world: World) -> bool:
     """Whether the subnet may have been there before this run. Rules may come first, so they do not tell."""
     there = any(address.ip in item.source for address in world.addresses())
-    return there or not marks.name_of(item.network) or item.network in _labels(world)
+    return there or not marks.name_of(item.network) or item.network in world.labels()
 
 
 def _is_foreseen(item: model.Masquerade, world: World) -> bool:
     """Whether the interface may still come: in check mode an earlier task may make it, if the network is new."""
-    return world.restoring or (world.check_mode and (not item.network or item.network not in _labels(world)))
-
-
-def _labels(world: World) -> set[str]:
-    """The labels of the links of ours."""
-    return {marks.label_of(link.alias) for link in world.links().values() if is_ours(link)}
+    return world.restoring or (world.check_mode and (not item.network or item.network not in world.labels()))
 
 
 def _from(item: model.Masquerade) -> str:
