@@ -16,7 +16,7 @@ from .. import arguments, engine, marks, model
 from ..report import HostReport
 from ..world import World
 from .boot_record import WAITS, BootRecord, Unusable, parse
-from .forward_record import load, together
+from .forward_record import limits, load
 from .registry import ROWS
 
 _SHOWN = 8
@@ -30,7 +30,7 @@ def altered_rules(world: World, report: HostReport) -> tuple[str, ...]:
         return ()
     record = _record(world)
     lost = _without_policy(report) if record is None else _lost(record, world)
-    found = [*lost, *world.firewall.altered(*_forward_policy(world))]
+    found = [*lost, *world.firewall.altered(*limits(load(world)))]
     return tuple(model.first_few(found, _SHOWN))
 
 
@@ -68,13 +68,3 @@ def _without_policy(report: HostReport) -> list[str]:
     labels = {file.network for file in report.files if file.network}
     bare = (item for item in report.networks if item.ours and item.policy is None and item.network in labels)
     return ["firewall of bridge %s" % item.bridge for item in bare]
-
-
-def _forward_policy(world: World) -> tuple[bool, frozenset[int]]:
-    """Whether all forwarding of others is to be dropped, and in which IP versions what concerns no bridge is."""
-    record = load(world)
-    total = together(record.asks)
-    if total.policy != "auto":
-        return total.policy == "drop", frozenset()
-    asked = {4: total.ipv4, 6: total.ipv6}
-    return False, frozenset(v for v, key in model.FORWARDING.items() if asked[v] and record.found.get(key) == "0")

@@ -91,6 +91,20 @@ def _words(ask: model.Forwarding) -> t.Iterator[str]:
         yield "for-this-boot"
 
 
+def is_on(value: str) -> bool:
+    """Whether a value means on: the kernel takes any number but 0 for true, and shows that number."""
+    return not value.isdigit() or int(value) != 0
+
+
+def limits(record: Record) -> tuple[bool, frozenset[int]]:
+    """Whether everything that does not concern our networks is dropped, and the IP versions in which ``auto`` drops
+    that: those in which the host forwarded nothing before us."""
+    total = together(record.asks)
+    asked = {4: total.ipv4, 6: total.ipv6}
+    off = (v for v, key in model.FORWARDING.items() if asked[v] and not is_on(record.found.get(key, "1")))
+    return total.policy == "drop", frozenset(off if total.policy == "auto" else ())
+
+
 def localnet_key(link: str) -> str:
     """The key that lets the kernel route 127.0.0.0/8 by a link."""
     return "net/ipv4/conf/%s/route_localnet" % link

@@ -27,6 +27,8 @@ from .forward_record import (
     VOLATILE,
     Record,
     Values,
+    is_on,
+    limits,
     load,
     localnet_key,
     spell,
@@ -50,6 +52,11 @@ class _Decision:
     found: Values
 
     @property
+    def record(self) -> Record:
+        """What is noted of it."""
+        return Record(self.found, tuple(self.asks))
+
+    @property
     def total(self) -> model.Forwarding:
         """All requests as one."""
         return together(self.asks)
@@ -57,14 +64,12 @@ class _Decision:
     @property
     def drops(self) -> bool:
         """Whether everything that does not concern our networks is dropped."""
-        return bool(self.asks) and self.total.policy == "drop"
+        return limits(self.record)[0]
 
     @property
     def transit(self) -> frozenset[int]:
         """The IP versions in which ``auto`` drops that: those in which the host forwarded nothing before us."""
-        if self.total.policy != "auto":
-            return frozenset()
-        return frozenset(v for v, key in model.FORWARDING.items() if key in self.values and not _is_on(self.found[key]))
+        return limits(self.record)[1]
 
     @property
     def guarded(self) -> frozenset[int]:
@@ -220,7 +225,7 @@ def _values(total: model.Forwarding, record: Record, world: World) -> Values:
 
 def _kept(item: model.Forwarding, state: str, record: Record, values: Values, world: World) -> model.Forwarding | None:
     """The keys that are no longer requested and that objects of ours still need."""
-    lost = [key for key, value in record.found.items() if key not in values and not _is_on(value)]
+    lost = [key for key, value in record.found.items() if key not in values and not is_on(value)]
     if not lost:
         return None
     from .needs import needs
@@ -270,17 +275,12 @@ def _can_be_set(key: str, world: World) -> bool:
     return key in map(localnet_key, world.assumed("interface"))
 
 
-def _is_on(value: str) -> bool:
-    """Whether a value means on: the kernel takes any number but 0 for true, and shows that number."""
-    return not value.isdigit() or int(value) != 0
-
-
 def _same(key: str, there: str | None, wanted: str) -> bool:
     if _is_read_elsewhere(key, there):
         return True
     if there is None or not there.isdigit() or not wanted.isdigit() or key.endswith("/accept_ra"):
         return there == wanted
-    return _is_on(there) == _is_on(wanted)
+    return is_on(there) == is_on(wanted)
 
 
 def _is_read_elsewhere(key: str, there: str | None) -> bool:
@@ -315,7 +315,7 @@ def _tell_stricter(decided: _Decision, world: World) -> None:
 def _write_steps(decided: _Decision, world: World) -> list[operations.Operation]:
     """The steps for the file. It comes before the first change, or a crash in between would lose the values found."""
     path, other = (PERSISTENT, VOLATILE) if decided.total.persist else (VOLATILE, PERSISTENT)
-    text = spell(Record(decided.found, tuple(decided.asks)), _boot_lines(decided) if decided.total.persist else ())
+    text = spell(decided.record, _boot_lines(decided) if decided.total.persist else ())
     return common.file_steps(path, text, world) + _remove_steps(world, other, unfinished(path), unfinished(other))
 
 
