@@ -61,8 +61,9 @@ def _as_given(what: str, option: Option, value: object) -> object:
     if kind == "dict":
         spec = option.get("options") or {}
         found = as_given(spec, _read_dictionary(what, value, spec), what)
-        # Ansible would name neither the item nor its place
-        _refuse_missing(what, [name for name in spec if spec[name].get("required") and found.get(name) is None])
+        for name, inner in spec.items():
+            if inner.get("required") and found.get(name) is None:
+                raise _missing(what, name)  # Ansible would name neither the item nor its place
         return found
     return False if kind == "bool" and value == "" else _read_scalar(what, option, value)
 
@@ -99,7 +100,8 @@ def read(title: str, spec: arguments.Arguments, value: object) -> arguments.Opti
 def _read_option(title: str, name: str, option: Option, value: object) -> object:
     # A template gives an empty text where something is left out.
     if value is None or (value == "" and option["type"] != "raw"):
-        _refuse_missing(title, [name] if option.get("required") else [])
+        if option.get("required"):
+            raise _missing(title, name)
         return None
     if option["type"] == "list":
         return read_list(title, name, option, value)
@@ -266,9 +268,8 @@ def _about(title: str, what: str) -> str:
     return "%s: %s" % (title, what) if title else what
 
 
-def _refuse_missing(title: str, names: t.Sequence[str]) -> None:
-    for name in names:
-        raise model.InvalidRequest(_about(title, "the option %s is missing." % name))
+def _missing(title: str, name: str) -> model.InvalidRequest:
+    return model.InvalidRequest(_about(title, "the option %s is missing." % name))
 
 
 def _wrong(what: str, value: object, remedy: str) -> model.InvalidRequest:
