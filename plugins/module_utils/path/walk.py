@@ -18,7 +18,7 @@ from . import ipsec, remedies, whose
 from .internal import internal_networks, lost_network
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
-from .topology import Nic, Node, Topology, Way
+from .topology import Match, Nic, Node, Topology, Way
 from .trail import Follower, Mark, Stop, Trail, Verdict, at
 from .wire import Wire, firewall, named_outcome, reverse_path
 from .words import ARRIVES, LOST, REFUSED, UNANSWERED, Ending, Layer
@@ -26,6 +26,7 @@ from .words import UNKNOWN as NOT_KNOWN
 
 _HOPS = 12
 _IP_FAMILIES = ("inet", "ip", "ip6")
+_ROUTING = "Look at the rules of routing (ip rule), and at the routes in their tables: ip route show table all"
 
 
 def _called(node: Node) -> str:
@@ -157,20 +158,25 @@ class Walk(Follower):
             return
         if way.gateway is not None and not self.wire.leads_out(host, nic):
             return  # an endpoint that is a router may know the way
-        from .dead_ends import first_to
-
         found = host.match(packet.to)
-        advice = "Look at the rules of routing (ip rule), and at the routes in their tables: ip route show table all"
-        if found.link == nic.name and found.table in (0, model.MAIN_TABLE):
-            words = "route del " + found.words
-            advice = remedies.delete_route(host, "Delete that route", words, found.protocol, packet.version)
-        elif found.link == nic.name and first_to(host, found.table, packet.version):
-            before = first_to(host, found.table, packet.version) - 1
-            words = "rule add to %s lookup main pref %d" % (packet.to, before)
-            advice = "Keep such packets in the table main: %s" % remedies.ip(host, words, packet.version)
         reason = "a route of the host (%s) leads packets to %s away, which is behind %s"
         reason %= (found.words if found.link == nic.name else nic.name, packet.to, home.name)
+        advice = self._lead_back(host, found, packet) if found.link == nic.name else _ROUTING
         self._stop(LOST, "route", at(host, nic), reason, advice, packet, owner=owners.of_route(found.protocol))
+
+    @staticmethod
+    def _lead_back(host: Node, found: Match, packet: Packet) -> str:
+        """The advice for a route that leads packets away."""
+        if found.table in (0, model.MAIN_TABLE):
+            words = "route del " + found.words
+            return remedies.delete_route(host, "Delete that route", words, found.protocol, packet.version)
+        from .dead_ends import first_to
+
+        first = first_to(host, found.table, packet.version)
+        if not first:
+            return _ROUTING
+        words = "rule add to %s lookup main pref %d" % (packet.to, first - 1)
+        return "Keep such packets in the table main: %s" % remedies.ip(host, words, packet.version)
 
     def _emit(self, node: Node, way: Way, packet: Packet, entry: Packet) -> None:
         """Send a packet out of a link: the part that is the same for local and for forwarded packets."""
