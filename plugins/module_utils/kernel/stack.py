@@ -95,6 +95,9 @@ class Stack:
 
     def local_routes(self) -> t.Sequence[state.RouteEntry]:
         """The routes of others by which this stack takes packets to whole networks for its own (AnyIP)."""
+        return self._cache.get("local routes", self._read_any_ip)
+
+    def _read_any_ip(self) -> list[state.RouteEntry]:
         names = {link.index: link.name for link in self.links().values()}
         return [
             entry
