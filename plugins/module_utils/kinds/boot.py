@@ -444,17 +444,16 @@ def _steps_for_files(decided: _Decision, world: World) -> list[operations.Operat
     steps: list[operations.Operation] = []
     for path, (before, after) in decided.files.items():
         world.put_file(path, after)
+        own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
         if path in UNMANAGED_PATHS:
             steps += unmanaged_steps(path, before, after, world.mend(path, _mode(path)))
         elif after is not None:
-            own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
             steps += common.write_steps(path, after, before, world, _mode(path), own_folder)
         elif path == marks.BOOT_OBJECTS and not decided.on:
             from ..boot_operations import RemoveLast
 
             world.afterwards.append(RemoveLast(path, before or "", 0o600, own_folder=True))
         else:
-            own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
             steps.append(operations.RemoveFile(path, before or "", _mode(path), own_folder))
     return steps
 

@@ -19,9 +19,10 @@ def at_boot(world: World, report: HostReport) -> str:
         return "no: nothing is kept for it"
     if not world.units.is_enabled(marks.BOOT_UNIT):
         return "no: its unit is not enabled"
-    if world.program(marks.BOOT_ENGINE) is None:
+    program = world.program(marks.BOOT_ENGINE)
+    if program is None:
         return "no: %s is not there" % marks.BOOT_ENGINE
-    if not archive.sums(world.program(marks.BOOT_ENGINE) or b""):
+    if not archive.sums(program):
         return "no: %s is damaged" % marks.BOOT_ENGINE
     try:
         record = parse(text)
