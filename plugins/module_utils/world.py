@@ -82,6 +82,7 @@ class World:
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._odd: dict[str, bool] = {}
+        self._with_notes: frozenset[str] | None = None
         self._programs: dict[str, bytes | None] = {}
         self._last_index = 0
         self._lost: dict[str, list[model.Place]] | None = None
@@ -875,6 +876,12 @@ class World:
         if path not in self._looked:
             self._looked[path] = self.host.look_file(path)
         return self._looked[path]
+
+    def sysctl_notes(self, netns: str) -> str | None:
+        """The notes about the sysctls that earlier runs set in a namespace; most namespaces have none."""
+        if self._with_notes is None:
+            self._with_notes = frozenset(self.folder(marks.NETNS_SYSCTLS))
+        return self.look_file(marks.notes_path(netns)) if netns in self._with_notes else None
 
     def is_odd(self, path: str, mode: int) -> bool:
         """Whether a file or a folder of ours belongs to somebody else than root, or has another mode than this."""

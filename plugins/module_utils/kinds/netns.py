@@ -354,12 +354,12 @@ def _refuse_values(
 def _forget_steps(name: str, world: World) -> list[operations.Operation]:
     from ..operations import RemoveFile
 
-    text = world.look_file(marks.notes_path(name))
+    text = world.sysctl_notes(name)
     return [] if text is None else [RemoveFile(marks.notes_path(name), text, own_folder=True)]
 
 
 def _noted(name: str, world: World) -> marks.Notes:
-    return marks.read_notes(world.look_file(marks.notes_path(name)))
+    return marks.read_notes(world.sysctl_notes(name))
 
 
 def _leaving(item: model.Namespace, place: model.Place, world: World) -> dict[str, str]:
@@ -374,7 +374,7 @@ def _restore_steps(place: model.Place, item: model.Namespace, world: World, fres
     noted, wanted = _noted(item.name, world), dict(item.sysctls)
     if all(key in wanted for key in noted):
         return []
-    text = world.look_file(marks.notes_path(item.name))
+    text = world.sysctl_notes(item.name)
     kept = tuple((key, wanted[key]) for key in noted if key in wanted and not fresh)
     steps = [] if fresh else common.sysctl_steps(place, _leaving(item, place, world).items(), world)
     if kept:
@@ -398,7 +398,7 @@ def _note_steps(
     from ..namespace_operations import NoteSysctls
 
     kept = [pair for pair in item.sysctls if pair not in new]
-    return [NoteSysctls(item.name, place, tuple(new), tuple(kept), world.look_file(marks.notes_path(item.name)))]
+    return [NoteSysctls(item.name, place, tuple(new), tuple(kept), world.sysctl_notes(item.name))]
 
 
 def _loopback_steps(place: model.Place, lo: Link, wanted: Link, world: World) -> list[operations.Operation]:

@@ -85,7 +85,7 @@ def _network(known: NetworkReport, link: state.Link | None) -> NetworkReport:
 
 def namespaces(world: World, report: HostReport) -> HostReport:
     """The named namespaces that hold an end of a veth pair of ours, and those that we made or named."""
-    found, noted = [], set(world.folder(marks.NETNS_SYSCTLS))
+    found = []
     for name in world.names():
         links = world.links(model.Place(netns=name))
         lo = links.get("lo")
@@ -93,13 +93,12 @@ def namespaces(world: World, report: HostReport) -> HostReport:
         lost = not ours and lo is not None and is_unmarked(lo)
         if ours or lost or any(link.kind == "veth" and is_ours(link) for link in links.values()):
             label = marks.label_of(lo.alias) if lost and lo else world.label("lo", model.Place(netns=name))
-            sysctls = _sysctls(name, world) if name in noted else ()
-            found.append(NamespaceReport(name, label, ours, lost, sysctls))
+            found.append(NamespaceReport(name, label, ours, lost, _sysctls(name, world)))
     return replace(report, namespaces=tuple(found))
 
 
 def _sysctls(name: str, world: World) -> tuple[tuple[str, str], ...]:
-    notes = marks.read_notes(world.file(marks.notes_path(name)))
+    notes = marks.read_notes(world.sysctl_notes(name))
     return tuple((key, value) for key, (unused, value) in notes.items())
 
 
