@@ -21,26 +21,9 @@ from ..kernel.own_files import Unreadable
 from ..records import dataclass, replace
 from ..unit_operations import DaemonReload, UnitVerb
 from ..world import World
-from . import common
+from . import boot_units, common
 from .boot_hold import is_left, lifting
 from .boot_record import WAITS, BootRecord, Objects, Unusable, label_of, parse, spell, sum_of
-from .boot_units import (
-    CALLERS,
-    FIREWALLD,
-    HOLD,
-    HOLD_PATH,
-    JOINT_PATHS,
-    UNIT_PATH,
-    WATCH_PATHS,
-    drop_in,
-    drop_in_path,
-    hold_text,
-    joint_of,
-    joint_path,
-    joint_text,
-    unit,
-    watch,
-)
 from .boot_unmanaged import UNMANAGED_PATHS, unmanaged, unmanaged_steps
 from .forward_record import KEPT, PERSISTENT, load
 from .ties import LINK, Thing, ties_of
@@ -107,10 +90,10 @@ class BootKind(engine.StepKind[Boot]):
 
     def observed(self, item: Boot, world: World) -> engine.Description:
         decided = self._decide(item, world)
-        if world.file(UNIT_PATH) is None and not decided.old.objects:
+        if world.file(boot_units.UNIT_PATH) is None and not decided.old.objects:
             return None
         files = [path for path, (was, unused) in decided.files.items() if was]
-        return {**_described(decided.old, decided.new, files), **({"held by": HOLD} if decided.held else {})}
+        return {**_described(decided.old, decided.new, files), **({"held by": boot_units.HOLD} if decided.held else {})}
 
     def wanted(self, item: Boot, observed: engine.Description, world: World) -> engine.Description:
         decided = self._decide(item, world)
@@ -268,7 +251,7 @@ def _has_lost(key: tuple[str, str], options: arguments.Options, lost: t.Collecti
 def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str, str]]:
     """The rules as files. A run that does not use the packet filter leaves these files as they are."""
     if not world.firewall.in_use:
-        there = {path: world.file(path) for path in (*record.rules, HOLD_PATH)}
+        there = {path: world.file(path) for path in (*record.rules, boot_units.HOLD_PATH)}
         return record, {path: text for path, text in there.items() if text is not None}
     head = marks.file_mark("the rules of this host's networks for when another program removes them")
     found = world.firewall.snapshot([*world.links().values()])
@@ -278,13 +261,13 @@ def _with_rules(record: BootRecord, world: World) -> tuple[BootRecord, dict[str,
     rules = {marks.BOOT_RULES + item.name: list(item.argv) for item in found}
     texts = {marks.BOOT_RULES + item.name: head + item.text for item in found}
     if rules and marks.BOOT_RULES + "nft" not in rules:
-        texts[HOLD_PATH] = hold_text(world.firewall.desired)
+        texts[boot_units.HOLD_PATH] = boot_units.hold_text(world.firewall.desired)
     return replace(record, rules=rules, backend=world.firewall.chosen), texts
 
 
 def _sums(texts: t.Mapping[str, str], old: BootRecord, world: World) -> dict[str, str]:
     """The sums of all files. Rules that this run leaves as they are, damaged or not, keep theirs."""
-    left = () if world.firewall.in_use else (*old.rules, HOLD_PATH)
+    left = () if world.firewall.in_use else (*old.rules, boot_units.HOLD_PATH)
     kept = {path: known for path, known in old.sums.items() if path in left}
     there = {path: world.file(path) for path in texts}
     ours = [path for path, text in there.items() if text is None or marks.is_marked(text)]
@@ -304,16 +287,23 @@ def _has_rules(record: BootRecord, world: World) -> bool:
 def _units(record: BootRecord, world: World) -> dict[str, str]:
     """The unit, and the drop-ins for those units of others that are there."""
     found: dict[str, str] = {}
-    for name in CALLERS:
+    for name in boot_units.CALLERS:
         theirs = next(filter(None, (world.file(folder + name) for folder in _UNIT_FOLDERS)), None)
         if theirs is not None:
-            joint = joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
-            found[drop_in_path(name)] = drop_in(name, "\nExecReload=" in theirs, record.rules, joint)
-            found.update({joint_path(verb): joint_text(words, record.rules) for verb, words in joint.items()})
-    meets_firewalld = drop_in_path(FIREWALLD) in found
+            joint = boot_units.joint_of(theirs, record.rules) if not _is_changed(name, world) else {}
+            found[boot_units.drop_in_path(name)] = boot_units.drop_in(
+                name, "\nExecReload=" in theirs, record.rules, joint
+            )
+            found.update(
+                {
+                    boot_units.joint_path(verb): boot_units.joint_text(words, record.rules)
+                    for verb, words in joint.items()
+                }
+            )
+    meets_firewalld = boot_units.drop_in_path(boot_units.FIREWALLD) in found
     if meets_firewalld:
-        found.update(watch(record.rules))
-    found[UNIT_PATH] = unit(sys.executable or "/usr/bin/python3", record.rules, meets_firewalld)
+        found.update(boot_units.watch(record.rules))
+    found[boot_units.UNIT_PATH] = boot_units.unit(sys.executable or "/usr/bin/python3", record.rules, meets_firewalld)
     return found
 
 
@@ -335,11 +325,11 @@ def _ours() -> list[str]:
     return [
         *UNMANAGED_PATHS,
         *_SNAPSHOTS,
-        HOLD_PATH,
-        *JOINT_PATHS,
-        UNIT_PATH,
-        *WATCH_PATHS,
-        *map(drop_in_path, CALLERS),
+        boot_units.HOLD_PATH,
+        *boot_units.JOINT_PATHS,
+        boot_units.UNIT_PATH,
+        *boot_units.WATCH_PATHS,
+        *map(boot_units.drop_in_path, boot_units.CALLERS),
         marks.BOOT_OBJECTS,
     ]
 
@@ -355,7 +345,11 @@ def _may_write(path: str, pair: tuple[str | None, str | None], world: World) -> 
 
 def _can_begin(item: Boot, world: World) -> bool:
     """Whether there is a program for the unit, or will be: one that is not there yet would fail at every boot."""
-    if not item.writes_program or world.file(UNIT_PATH) is not None or world.program(marks.BOOT_ENGINE) is not None:
+    if (
+        not item.writes_program
+        or world.file(boot_units.UNIT_PATH) is not None
+        or world.program(marks.BOOT_ENGINE) is not None
+    ):
         return True
     try:
         archive.own()
@@ -412,7 +406,7 @@ def _hold_steps(decided: _Decision, world: World) -> list[operations.Operation]:
 
 def _stop_steps(enabled: bool, world: World) -> list[operations.Operation]:
     """Stop and disable the unit, if there is one."""
-    if world.file(UNIT_PATH) is None:
+    if world.file(boot_units.UNIT_PATH) is None:
         return []
     world.units.put(marks.BOOT_UNIT, runs=False, enabled=False)
     return [operations.RunTool(_STOP, _START), *([operations.RunTool(_DISABLE, _ENABLE)] if enabled else [])]
@@ -420,7 +414,7 @@ def _stop_steps(enabled: bool, world: World) -> list[operations.Operation]:
 
 def _watch_steps(decided: _Decision, world: World) -> list[operations.Operation]:
     """Start or stop the unit that notices reloads of firewalld, when its file comes or goes."""
-    before, after = decided.files.get(WATCH_PATHS[0], ("", ""))
+    before, after = decided.files.get(boot_units.WATCH_PATHS[0], ("", ""))
     if after is None:
         world.units.put(marks.FIREWALLD_WATCH, runs=False)
         start, stop = (("systemctl", verb, marks.FIREWALLD_WATCH) for verb in ("start", "stop"))
@@ -444,7 +438,7 @@ def _steps_for_files(decided: _Decision, world: World) -> list[operations.Operat
     steps: list[operations.Operation] = []
     for path, (before, after) in decided.files.items():
         world.put_file(path, after)
-        own_folder = path not in (UNIT_PATH, *WATCH_PATHS)
+        own_folder = path not in (boot_units.UNIT_PATH, *boot_units.WATCH_PATHS)
         if path in UNMANAGED_PATHS:
             steps += unmanaged_steps(path, before, after, world.mend(path, _mode(path)))
         elif after is not None:
