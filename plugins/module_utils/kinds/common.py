@@ -151,6 +151,19 @@ def await_ipv6(links: t.Iterable[state.Awaited], addresses: t.Iterable[model.Int
         world.afterwards.append(link_operations.AwaitAddresses(tuple(links)))
 
 
+def await_anycast(world: World) -> list[operations.Operation]:
+    """Wait for the addresses that this run has made, before the forwarding of the host changes.
+
+    For an address that is still in the kernel's work queue, it would join the anycast group of the subnet's routers
+    twice (dev_forward_change, addrconf_dad_completed). The route of that group would not come back when it is lost.
+    """
+    from .. import link_operations
+
+    made = [item for item in world.afterwards if isinstance(item, link_operations.AwaitAddresses)]
+    links = dict.fromkeys(link._replace(asks=False) for item in made for link in item.links)
+    return [link_operations.AwaitAddresses(tuple(links))] if links else []
+
+
 # IP version and table of the rules that no stack does without: to the tables local and main.
 _USUAL_RULES = {(version, table) for version in model.VERSIONS for table in (model.MAIN_TABLE, model.LOCAL_TABLE)}
 

@@ -157,6 +157,8 @@ class SysctlForwardKind(engine.StepKind[model.Forwarding]):
         there = {key: value for key, value in decided.values.items() if _can_be_set(key, world)}
         values = {**_restored(record, decided, world), **there}
         differing = {k: v for k, v in values.items() if not _same(k, world.sysctl(model.HOST, k), v)}
+        if IPV6 in differing:
+            steps += common.await_anycast(world)
         steps += common.sysctl_steps(model.HOST, differing.items(), world)
         if differing.get(IPV4) == "0" and _REDIRECTS in record.found:
             steps += common.new_sysctls(model.HOST, [(_REDIRECTS, "0")])

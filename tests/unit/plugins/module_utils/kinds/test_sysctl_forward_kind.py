@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Awaited
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
@@ -178,6 +179,24 @@ def test_ipv6_keeps_the_default_route_of_an_uplink_that_lives_by_router_advertis
 
     once(host, gone())
     assert values(host, UPLINK_RA, IPV6_FORWARD) == ["1", "0"]
+
+
+def test_the_addresses_of_new_bridges_are_finished_before_the_forwarding_of_ipv6_changes() -> None:
+    """Or the kernel joins the anycast group of routers twice, in one of some 150 first runs."""
+
+    class Unfinished(MemoryHost):
+        forwarded: ClassVar[list[str]] = []
+
+        def wait_for_addresses(self, links: Iterable[Awaited]) -> None:
+            super().wait_for_addresses(links)
+            self.forwarded.extend(values(self, IPV6_FORWARD))
+
+    host = Unfinished()
+    bridge = ask(BridgeKind(), {"name": "br-blue", "addresses": ["fd00:50::1/64"]})
+
+    once(host, bridge, forward(ipv6=True))
+
+    assert host.forwarded == ["0", "1"]  # and once more at the end, for the first packet
 
 
 def test_an_uplink_that_does_not_listen_to_routers_is_left_alone() -> None:
