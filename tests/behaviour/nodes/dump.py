@@ -34,7 +34,7 @@ _THEIRS = {"/run/%s" % name for name in ("systemd", "udev", "log", "credentials"
 # Files for mutual exclusion are never deleted, or the exclusion would not be mutual.
 _LOCKS = ("/run/xtables.lock", "/run/lock/dockerless.network.lock")
 _GLOBAL = re.compile(r"(?m)^\d+: (\S+)\s+inet6 (\S+) scope global(.*)$")
-_PATIENCE = 1.0
+_PATIENCE = 5.0
 OWN_CHAINS = "iptables' own chains"
 _TABLES = {"iptables": "/proc/net/ip_tables_names", "ip6tables": "/proc/net/ip6_tables_names"}
 
