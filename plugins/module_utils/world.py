@@ -914,12 +914,9 @@ class World:
     def put_file(self, path: str, text: str | None) -> str | None:
         """Note that this run gives a file this text, or with None removes it; returns the text before.
 
-        Raises Conflict if the same run also needs another text, or if no file can be made there.
+        Raises Conflict if the same run also needs another text.
         """
         before = self.look_file(path) if path in self._looked else self.file(path)
-        obstacle = self.host.obstacle(path) if before is None and text is not None else ""
-        if obstacle:
-            raise model.Conflict("The file %s cannot be written, as %s; remove that." % (path, obstacle))
         if self._files.setdefault(path, text) != text:
             raise model.Conflict(
                 "The file %s cannot have two different texts, and this run asks for both; remove one of"

@@ -144,3 +144,74 @@ def test_what_is_in_the_way_of_a_file_is_told_before_anything_is_done(world: Eng
     finally:
         world.must("rm", "-rf", "/etc/netns")
     world.make(web())
+
+
+# Where nobody can write, by what makes it so, with the end of the sentence, and what makes it writable again.
+CLOSED = {
+    "sysctls": (
+        "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
+        "as /proc/sys is mounted read-only, as in a container without privileges; mount it read-write, or start the"
+        " container privileged.",
+        "umount -l /proc/sys",
+    ),
+    "sysctl.d": (
+        "mount -o remount,ro /etc/sysctl.d",
+        "The file /etc/sysctl.d/90-dockerless-network.conf cannot be written, as /etc/sysctl.d is in a file system that"
+        " is mounted read-only; mount it read-write.",
+        "mount -o remount,rw /etc/sysctl.d",
+    ),
+    "names": (
+        "mkdir -p /run/netns; mount --bind /run/netns /run/netns; mount -o remount,bind,ro /run/netns",
+        "the namespace web cannot be made, as /run/netns is in a file system that is mounted read-only; mount it"
+        " read-write.",
+        "umount -l /run/netns",
+    ),
+    "files": (
+        "mkdir /etc/netns; mount -t tmpfs -o ro none /etc/netns",
+        "the file /etc/netns/web/hosts cannot be written, as /etc/netns is in a file system that is mounted read-only;"
+        " mount it read-write.",
+        "umount /etc/netns; rmdir /etc/netns",
+    ),
+    "immutable": (
+        "mkdir -p /etc/netns/web; chattr +i /etc/netns/web",
+        "the file /etc/netns/web/hosts cannot be written, as /etc/netns/web is immutable; run chattr -i"
+        " /etc/netns/web.",
+        "chattr -i /etc/netns/web; rm -r /etc/netns",
+    ),
+}
+
+
+@pytest.mark.parametrize(("close", "words", "reopen"), CLOSED.values(), ids=CLOSED)
+def test_where_nobody_can_write_is_refused_in_check_mode_too(
+    world: EngineWorld, close: str, words: str, reopen: str
+) -> None:
+    world.clear()
+    world.must("sh", "-ec", close)
+    try:
+        for check in (True, False):
+            found = world.try_run([web()], check=check)
+            assert found.error == "Conflict" and not found.steps and words in found.message, found
+            assert found.message.startswith(ENDPOINT if words[0].islower() and "proc" not in words else "")
+    finally:
+        world.must("sh", "-ec", reopen)
+    world.make(web())
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_run_with_nothing_to_do_writes_nowhere(world: EngineWorld, check: bool) -> None:
+    """But one that has to remove something is refused before it begins."""
+    world.make(web())
+    close = [
+        CLOSED["sysctls"][0],
+        CLOSED["sysctl.d"][0],
+        "mount -o remount,bind,ro /run/netns; chattr +i /etc/netns /etc/netns/web /etc/netns/web/hosts",
+    ]
+    world.must("sh", "-ec", "; ".join(close))
+    try:
+        assert not world.try_run([web()], check=check).must().changed
+        found = world.try_run([], check=check)
+        assert found.error == "Conflict" and not found.steps, found
+    finally:
+        world.must("sh", "-ec", "chattr -i /etc/netns /etc/netns/web /etc/netns/web/hosts")
+        world.must("sh", "-ec", f"mount -o remount,bind,rw /run/netns; {CLOSED['sysctls'][2]}; {CLOSED['sysctl.d'][2]}")
+    world.clear()

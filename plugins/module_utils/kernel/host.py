@@ -185,9 +185,11 @@ class Host:
         """Whether there is a folder, empty or not."""
         return self._visitor.on_host(lambda: files.is_folder(path))
 
-    def obstacle(self, path: str) -> str:
-        """What keeps a missing file from being made there, as a clause; empty if nothing does."""
-        return self._visitor.on_host(lambda: files.obstacle(path))
+    def first_refused(self, writings: t.Sequence[state.Writing]) -> tuple[int, str] | None:
+        """The first of these that would fail, by its number, with a sentence about it; asked without any change."""
+        from . import writable
+
+        return self._visitor.run(lambda: writable.first_refused(writings))
 
     def retire_folder(self, path: str) -> None:
         """Remove the folder of a namespace with its files, and the parent folder if that is empty then."""
