@@ -267,7 +267,8 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
         planned += [(request.owner, step) for step in steps]
     for request in requests:
         if request.state == "present":
-            request.kind.conclude(request.item, world)
+            with _naming(request.owner):
+                request.kind.conclude(request.item, world)
             if request.warns:
                 request.kind.remark(request.item, world)
     waits = bool(going or coming)

@@ -13,6 +13,11 @@ import os
 
 ROOT = "/proc/sys"
 NETWORK = ROOT + "/net"
+# What is wrong, as a clause, and what to do.
+READ_ONLY = (
+    "%s is mounted read-only, as in a container without privileges" % ROOT,
+    "mount it read-write, or start the container privileged",
+)
 _DEPTH = 5  # the slashes of /proc/sys/net/ipv6/
 
 

@@ -53,14 +53,13 @@ class _Look:
 
     def __init__(self) -> None:
         self._folders: dict[str, _Trouble | None] = {}
-        self._sysctls: _Trouble | None = None
-        self._knows_sysctls = False
+        self._is_locked: bool | None = None
 
     def trouble(self, writing: state.Writing) -> _Trouble | None:
         """What is in the way of one of them."""
         path, how = writing
         if how in (state.SET, state.CLOSE):
-            return self._of_sysctls() if how == state.SET or self._would_forward() else None
+            return self._of_sysctls(how == state.CLOSE)
         if how == state.PUT:
             return self._of_new(path)
         if how == state.LINK:
@@ -102,20 +101,15 @@ class _Look:
                 self._folders[folder] = self._of_folder(os.path.dirname(folder))
         return self._folders[folder]
 
-    def _of_sysctls(self) -> _Trouble | None:
-        if not self._knows_sysctls:
-            self._knows_sysctls = True
-            if _is_read_only(sysctl.NETWORK):
-                self._sysctls = (
-                    "%s is mounted read-only, as in a container without privileges" % sysctl.ROOT,
-                    "mount it read-write, or start the container privileged",
-                )
-        return self._sysctls
+    def _of_sysctls(self, if_new_ones_forward: bool) -> _Trouble | None:
+        if self._is_locked is None:
+            self._is_locked = _is_read_only(sysctl.NETWORK)
+        matters = self._is_locked and (not if_new_ones_forward or self._would_forward())
+        return sysctl.READ_ONLY if matters else None
 
-    def _would_forward(self) -> bool:
+    @staticmethod
+    def _would_forward() -> bool:
         """Whether a new namespace forwards from the beginning. Leaves the calling thread in one."""
-        if self._of_sysctls() is None:
-            return False  # then it does not matter
         try:
             unshare_network()
         except OSError:

@@ -281,7 +281,10 @@ class MemoryHost:
         """A real host is read here."""
 
     def refused_sysctl(
-        self, values: Sequence[tuple[str, str]], present: Sequence[tuple[str, str]] = ()
+        self,
+        values: Sequence[tuple[str, str]],
+        present: Sequence[tuple[str, str]] = (),
+        mtus: Mapping[str, int] | None = None,
     ) -> RefusedSysctl | None:
         self.tried.append(([*values], [*present]))
         return next((RefusedSysctl(*pair, *self.refused[pair]) for pair in values if pair in self.refused), None)
