@@ -36,6 +36,7 @@ _T = t.TypeVar("_T")
 
 _ETHERNET_MTU = 1500
 _ROOT = 0
+_WRITABLE_BY_OTHERS = 0o022
 # A value of these applies to all interfaces, including new ones.
 _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDING.items()}
 
@@ -896,6 +897,13 @@ class World:
         """Whether a file or a folder of ours belongs to somebody else than root, or has another mode than this."""
         if path not in self._odd:
             self._odd[path] = self.host.rights(path) not in (None, (_ROOT, mode))
+        return self._odd[path]
+
+    def is_open(self, path: str) -> bool:
+        """Whether another user than root owns a folder that we share with others, or may write to it."""
+        if path not in self._odd:
+            owner, mode = self.host.rights(path) or (_ROOT, 0)
+            self._odd[path] = owner != _ROOT or bool(mode & _WRITABLE_BY_OTHERS)
         return self._odd[path]
 
     def mend(self, path: str, mode: int) -> bool:

@@ -492,6 +492,11 @@ BREAKERS = {
         "odd_values::what_would_fail_half_way_is_refused_in_check_mode_too",
         "odd_values::a_sysctl_that_depends_on_the_mtu_follows_it",
     ),
+    "everybody may write to the folder or the file that names or another firewall's rules come from": (
+        "netns_file_kind::the_folder_around_them_is_given_back_to_root_if_nobody_else_uses_it",
+        "netns_file_kind::the_folder_around_them_stays_open_if_others_use_it_and_that_is_told",
+        "coexist::the_file_of_our_zone_is_written_anew_if_it_is_in_other_hands",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -523,6 +528,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 39)
-    assert len(CASES) == 104
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 40)
+    assert len(CASES) == 105
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
