@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from . import operations
+from .kernel import state
 from .records import dataclass
 
 if t.TYPE_CHECKING:
@@ -27,6 +28,9 @@ class WriteProgram(operations.Operation):
         if self.content is None:
             return ["rm -f %s" % self.path, "rmdir --ignore-fail-on-non-empty %s" % folder]
         return ["# the collection's own files, %d KiB, to %s" % (len(self.content) // 1024, self.path)]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        return (state.Writing(self.path, state.REMOVE if self.content is None else state.PUT),)
 
     def headlines(self) -> list[str]:
         return ["%s %s" % ("remove" if self.content is None else "write", self.path)]

@@ -259,21 +259,35 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
         request.kind.claim(request.item, request.state, world.claims)
     going: list[operations.Operation] = []
     coming: list[operations.Operation] = []
+    planned: list[tuple[str, operations.Operation]] = []
     for request in requests:
         with _naming(request.owner):
             steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
+        planned += [(request.owner, step) for step in steps]
     for request in requests:
         if request.state == "present":
-            request.kind.conclude(request.item, world)
+            with _naming(request.owner):
+                request.kind.conclude(request.item, world)
             if request.warns:
                 request.kind.remark(request.item, world)
     waits = bool(going or coming)
     rules, late = _plan_rules(plan, waits, world) if world.firewall.in_use else ([], [])
     coming.sort(key=lambda step: not step.clears_the_way)
     first, last = _settling(world.beforehand), _settling(world.afterwards)
+    _refuse_in_vain([*planned, *(("", step) for step in (*first, *rules, *late, *last))], world)
     plan.steps = rules + first + joined(going) + joined(coming) + late + last
     return plan
+
+
+def _refuse_in_vain(planned: t.Iterable[tuple[str, operations.Operation]], world: World) -> None:
+    """Raise Conflict if a step would write where nobody can, as in a file system that is mounted read-only."""
+    found = [(writing, owner) for owner, step in planned for writing in step.writes()]
+    refused = world.host.first_refused([writing for writing, unused in found]) if found else None
+    if refused is not None:
+        number, text = refused
+        with _naming(found[number][1]):
+            raise model.Conflict(text)
 
 
 def _plan_rules(

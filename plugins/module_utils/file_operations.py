@@ -9,6 +9,7 @@ import shlex
 import typing as t
 
 from . import marks, operations
+from .kernel import state
 from .kernel.errors import HostError
 from .records import dataclass
 
@@ -36,6 +37,9 @@ class SpreadFile(operations.Operation):
         folders = list(dict.fromkeys(_folder(path) for path, before in self.files if before is None))
         first = shlex.join(["mkdir", "-p", *folders]) + " && " if folders else ""
         return [operations.here_document("%stee %s > /dev/null" % (first, shlex.join(self.paths)), self.text)]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        return [state.Writing(path, state.PUT if was is None else state.UPDATE) for path, was in self.files]
 
     def headlines(self) -> list[str]:
         return ["write %s" % path for path in self.paths]
@@ -78,6 +82,12 @@ class RemoveFiles(operations.Operation):
             shlex.join(["rm", "-f", *paths]),
             shlex.join(["rmdir", "--ignore-fail-on-non-empty", *folders]),
         ]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        paths = [path for path, unused in self.files]
+        folders = dict.fromkeys(map(_folder, paths))
+        yield from (state.Writing(path, state.REMOVE) for path in paths)
+        yield from (state.Writing(folder, state.DROP) for folder in folders if folder != marks.RETIRED)
 
     def apply(self, host: Host) -> None:
         names: dict[str, list[str]] = {}

@@ -9,6 +9,8 @@ import shlex
 import typing as t
 
 from . import marks, model, operations
+from .kernel import state
+from .kernel.sockets import path_of
 from .kernel.sysctl import sysctl_name
 from .records import dataclass
 
@@ -33,6 +35,10 @@ class CreateNamespace(operations.Operation):
             operations.inside(place, "ip", "link", "set", "lo", "group", marks.LINK_GROUP, "alias", self.alias, "up"),
             operations.inside(place, "sysctl", "-w", "net.ipv4.ip_forward=0"),
         ]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        forwarding = state.Writing(model.FORWARDING[4], state.CLOSE)
+        return state.Writing(path_of(model.Place(netns=self.name)), state.NAME), forwarding
 
     def apply(self, host: Host) -> None:
         host.create_namespace(self.name, self.alias)
@@ -61,6 +67,11 @@ class AttachNamespace(operations.Operation):
             "stat -Lc %%i /run/netns/%s > %s/%s" % (self.name, marks.NETNS_RECORDS, self.name),
         ]
 
+    def writes(self) -> t.Iterable[state.Writing]:
+        yield state.Writing(path_of(model.Place(netns=self.name)), state.NAME)
+        if self.noted:
+            yield state.Writing("%s/%s" % (marks.NETNS_RECORDS, self.name), state.PUT)
+
     def apply(self, host: Host) -> None:
         host.attach_namespace(self.name, self.pid, self.noted)
 
@@ -84,6 +95,10 @@ class DeleteNamespace(operations.Operation):
         records = marks.NETNS_RECORDS
         forgetting = "rm -f %s/%s; rmdir -p --ignore-fail-on-non-empty %s" % (records, self.name, records)
         return [deletion, forgetting]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        yield state.Writing(path_of(model.Place(netns=self.name)), state.UNNAME)
+        yield state.Writing("%s/%s" % (marks.NETNS_RECORDS, self.name), state.REMOVE)
 
     def apply(self, host: Host) -> None:
         host.delete_namespace(self.name)
@@ -109,6 +124,9 @@ class NoteSysctls(operations.Operation):
             "mkdir -p %s" % marks.NETNS_SYSCTLS,
             "%s > %s" % (look if names else "true", marks.notes_path(self.name)),
         ]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        return (state.Writing(marks.notes_path(self.name), state.PUT),)
 
     def headlines(self) -> list[str]:
         return ["note sysctls of %s" % self.name]
@@ -138,6 +156,9 @@ class SetSysctl(operations.Operation):
 
     def commands(self) -> list[str]:
         return [operations.inside(self.place, "sysctl", "-w", "%s=%s" % (sysctl_name(self.key), self.value))]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        return (state.Writing(self.key, state.SET),)
 
     def apply(self, host: Host) -> None:
         host.stack(self.place).write_sysctl(self.key, self.value)

@@ -58,6 +58,10 @@ class Operation:
         """Do it, or raise KernelError, CommandError or OSError."""
         raise NotImplementedError
 
+    def writes(self) -> t.Iterable[state.Writing]:
+        """The files and sysctls that it writes, so that the plan can ask whether that is possible."""
+        return ()
+
     def headlines(self) -> list[str]:
         """The operation as a line of a diff: the first line of each command."""
         return [command.partition("\n")[0] for command in self.commands()]
@@ -88,6 +92,9 @@ class WriteFile(Operation):
         lines += [shlex.join(["mkdir", "-p", folder]), here_document("cat > " + path, self.text)]
         return lines if self.mode == 0o644 else [*lines, "chmod %04o %s" % (self.mode, path)]
 
+    def writes(self) -> t.Iterable[state.Writing]:
+        return (state.Writing(self.path, state.PUT),)
+
     def headlines(self) -> list[str]:
         return ["write %s" % self.path]
 
@@ -113,6 +120,9 @@ class RemoveFile(Operation):
         folder = ["rmdir --ignore-fail-on-non-empty " + shlex.quote(self.path.rpartition("/")[0])]
         return [shlex.join(["rm", "-f", self.path]), *(folder if self.own_folder else [])]
 
+    def writes(self) -> t.Iterable[state.Writing]:
+        return (state.Writing(self.path, state.REMOVE),)
+
     def apply(self, host: Host) -> None:
         host.remove_file(self.path)
         if self.own_folder:
@@ -136,6 +146,9 @@ class SetRights(Operation):
 
     def commands(self) -> list[str]:
         return [shlex.join(["chown", "root:root", *self.paths]), shlex.join(["chmod", "%04o" % self.mode, *self.paths])]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        return [state.Writing(path, state.OWN) for path in self.paths]
 
     def headlines(self) -> list[str]:
         return ["chown root:root and chmod %04o %s" % (self.mode, path) for path in self.paths]

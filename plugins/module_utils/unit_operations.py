@@ -12,7 +12,8 @@ from __future__ import annotations
 import shlex
 import typing as t
 
-from . import operations
+from . import marks, operations
+from .kernel import state
 from .kernel.errors import CommandError, UnitError
 from .records import dataclass
 
@@ -64,6 +65,9 @@ class UnitVerb(operations.Operation):
 
     def commands(self) -> list[str]:
         return [shlex.join(self._argv())]
+
+    def writes(self) -> t.Iterable[state.Writing]:
+        return (state.Writing(marks.UNITS.rstrip("/"), state.LINK),) if self.verb in ("enable", "disable") else ()
 
     def apply(self, host: Host) -> None:
         try:

@@ -30,10 +30,13 @@ if t.TYPE_CHECKING:
 # The places of links, by the number of their namespace in links of the host, and their index there.
 _Ends = dict[tuple[t.Optional[int], int], tuple[model.Place, str]]
 
+_Pairs = t.Sequence[tuple[str, str]]
+
 _T = t.TypeVar("_T")
 
 _ETHERNET_MTU = 1500
 _ROOT = 0
+_WRITABLE_BY_OTHERS = 0o022
 # A value of these applies to all interfaces, including new ones.
 _FOR_ALL = {key: "net/ipv%d/conf/" % version for version, key in model.FORWARDING.items()}
 
@@ -78,7 +81,10 @@ class World:
         self._settled: set[tuple[model.Place, str]] = set()
         self._values: dict[tuple[model.Place, str], dict[str, str]] = {}
         self._wanted_values: dict[tuple[model.Place, str], str] = {}
-        self._taken_values: set[tuple[str, str]] = set()  # sysctls that have been tried
+        self._taken_values: set[frozenset[tuple[str, str, int | None]]] = set()  # sysctls that have been tried
+        # By namespace, sysctls to try when all links are planned, others that have to be there before, and whether the
+        # run changes any.
+        self.untried: dict[str, tuple[_Pairs, _Pairs, bool]] = {}
         self._files: dict[str, str | None] = {}
         self._looked: dict[str, str | None] = {}
         self._odd: dict[str, bool] = {}
@@ -305,6 +311,9 @@ class World:
         before = links.get(link.name)
         if before is not None and before.addresses != link.addresses:
             self._move_subnets(before, link, place)
+        if before is not None and before.mtu != link.mtu:  # the kernel sets this with it (addrconf_notify)
+            key = "net/ipv6/conf/%s/mtu" % link.name
+            self._values.setdefault((self.places.home(place), link.name), {})[key] = str(link.mtu)
         if link.index == 0:
             link = replace(link, index=self._number())
         links[link.name] = link
@@ -823,16 +832,17 @@ class World:
             self._defaults[key] = self.host.stack(model.HOST).read_sysctl(key)
         return self._defaults[key]
 
-    def refused_sysctl(
-        self, values: t.Sequence[tuple[str, str]], present: t.Sequence[tuple[str, str]]
-    ) -> state.RefusedSysctl | None:
+    def refused_sysctl(self, place: model.Place, values: _Pairs, present: _Pairs) -> state.RefusedSysctl | None:
         """The first of these keys that does not take its value in a network namespace with the ``present`` ones.
 
-        Many namespaces may want the same, which is asked once.
+        The interfaces count as they will be in ``place``. Many namespaces may want the same, which is asked once.
         """
-        refused = None if self._taken_values.issuperset(values) else self.host.refused_sysctl(values, present)
+        links = self.links(place)
+        mtus = {key: links[link_of(key)].mtu for key, unused in values if link_of(key) in links}
+        asked = frozenset((key, value, mtus.get(key)) for key, value in values)
+        refused = None if asked in self._taken_values else self.host.refused_sysctl(values, present, mtus)
         if refused is None:
-            self._taken_values.update(values)
+            self._taken_values.add(asked)
         return refused
 
     def forwards(self, version: int) -> bool:
@@ -889,6 +899,13 @@ class World:
             self._odd[path] = self.host.rights(path) not in (None, (_ROOT, mode))
         return self._odd[path]
 
+    def is_open(self, path: str) -> bool:
+        """Whether another user than root owns a folder that we share with others, or may write to it."""
+        if path not in self._odd:
+            owner, mode = self.host.rights(path) or (_ROOT, 0)
+            self._odd[path] = owner != _ROOT or bool(mode & _WRITABLE_BY_OTHERS)
+        return self._odd[path]
+
     def mend(self, path: str, mode: int) -> bool:
         """Note that this run gives a file or a folder to root, with this mode; whether it has to."""
         was = self.is_odd(path, mode)
@@ -914,12 +931,9 @@ class World:
     def put_file(self, path: str, text: str | None) -> str | None:
         """Note that this run gives a file this text, or with None removes it; returns the text before.
 
-        Raises Conflict if the same run also needs another text, or if no file can be made there.
+        Raises Conflict if the same run also needs another text.
         """
         before = self.look_file(path) if path in self._looked else self.file(path)
-        obstacle = self.host.obstacle(path) if before is None and text is not None else ""
-        if obstacle:
-            raise model.Conflict("The file %s cannot be written, as %s; remove that." % (path, obstacle))
         if self._files.setdefault(path, text) != text:
             raise model.Conflict(
                 "The file %s cannot have two different texts, and this run asks for both; remove one of"

@@ -257,3 +257,5 @@ def names(ours: dict[str, Any]) -> Iterator[Damage]:
             yield Damage("file", f"chown nobody {path}", name)
             if name.startswith("/etc/netns/"):
                 yield Damage("file", f"chmod 777 $(dirname {path})", name.rpartition("/")[0])
+    if any(key.startswith("file /etc/netns/") for key in ours):
+        yield Damage("file", "chmod 777 /etc/netns", "/etc/netns")

@@ -13,6 +13,7 @@ import signal
 import typing as t
 
 from .. import model
+from . import files
 
 BECOME = "use become: true"
 _LINE_NUMBER = re.compile(r"\bline (\d+)\b")
@@ -133,7 +134,7 @@ def _lacking(capabilities: str) -> str:
 def sentence(error: OSError) -> str:
     """An unexpected error of the system as one sentence: the file, the reason, what to do."""
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    remedy = _remedy(error.errno)
+    remedy = _remedy(error.errno) or _remedy_for_files(error)
     what = "Cannot use %s" % names if names else "This host refused a system call"
     return "%s: %s%s." % (what, _reason(error), "; %s" % remedy if remedy else "")
 
@@ -147,6 +148,20 @@ def _remedy(number: int | None) -> str:
     if number in (errno.EPERM, errno.EACCES):
         return BECOME if os.geteuid() != 0 else ""
     return _REMEDIES.get(number or 0, "")
+
+
+def _remedy_for_files(error: OSError) -> str:
+    """What to do about a file that nobody may change, or whose folder is so."""
+    given = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    paths = [path for name in given for path in (name, os.path.dirname(name))]
+    return next(filter(None, map(unlocking, paths)), "") if error.errno == errno.EPERM else ""
+
+
+def unlocking(path: str) -> str:
+    """What to do about a file or a folder that is immutable or append-only; empty if it is neither."""
+    found = files.attributes(path)
+    flag = "i" if found & files.IMMUTABLE else "a" if found & files.APPEND_ONLY else ""
+    return "run chattr -%s %s" % (flag, path) if flag else ""
 
 
 def _signal_name(number: int) -> str:

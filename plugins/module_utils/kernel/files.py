@@ -15,6 +15,10 @@ from .. import marks
 
 _MOST = 16 * 1024  # that are read at once
 
+# statx(2): for the path itself, also if it is a symbolic link; the size of its answer, and where its attributes are
+_AT_FDCWD, _AT_SYMLINK_NOFOLLOW, _STATX_SIZE, _ATTRIBUTES = -100, 0x100, 256, 8
+IMMUTABLE, APPEND_ONLY, MOUNT_ROOT = 0x10, 0x20, 0x2000
+
 T = t.TypeVar("T")
 
 if t.TYPE_CHECKING:
@@ -100,6 +104,20 @@ def set_rights(path: str, mode: int) -> None:
         os.fchmod(fd, mode)
     finally:
         os.close(fd)
+
+
+def attributes(path: str) -> int:
+    """The attributes of a file or a folder, such as those of chattr(1); 0 where nobody can tell."""
+    import ctypes  # Python's os module has no statx(2)
+    import struct
+
+    answer = ctypes.create_string_buffer(_STATX_SIZE)
+    try:
+        ask = ctypes.CDLL(None, use_errno=True).statx
+    except AttributeError:
+        return 0
+    arguments = ctypes.c_int(_AT_FDCWD), os.fsencode(path), ctypes.c_int(_AT_SYMLINK_NOFOLLOW), ctypes.c_uint(0), answer
+    return 0 if ask(*arguments) else int(struct.unpack_from("=Q", answer, _ATTRIBUTES)[0])
 
 
 def names(folder: str) -> list[str]:
@@ -191,8 +209,14 @@ def update(path: str, text: str, mode: int = 0o644, lasting: bool = True) -> Non
 
 def remove(path: str) -> None:
     """Remove a file; do nothing if it is already gone."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # the kernel asks whether it may write before it looks for the name
+        if error.errno != errno.EROFS or os.path.lexists(path):
+            raise
 
 
 def remove_folder(path: str) -> None:
@@ -229,8 +253,14 @@ def retire(path: str) -> None:
     """
     if path != marks.RETIRED:
         _clear(marks.RETIRED)  # left by a run that was killed
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.rename(path, marks.RETIRED)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EBUSY):  # the folder, or the one around it, is a mount
+                raise
+            _clear(path)
     remove_folder(marks.NETNS_FILES)
     _clear(marks.RETIRED)
 

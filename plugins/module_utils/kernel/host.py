@@ -119,12 +119,18 @@ class Host:
             numbers[place] = number
 
     def refused_sysctl(
-        self, values: t.Sequence[tuple[str, str]], present: t.Sequence[tuple[str, str]] = ()
+        self,
+        values: t.Sequence[tuple[str, str]],
+        present: t.Sequence[tuple[str, str]] = (),
+        mtus: t.Mapping[str, int] | None = None,
     ) -> state.RefusedSysctl | None:
-        """The first of these keys that does not take its value in a network namespace with the ``present`` ones."""
+        """The first of these keys that does not take its value in a network namespace with the ``present`` ones.
+
+        ``mtus`` are those of the interfaces to which some of the keys belong, by key.
+        """
         from . import sysctl_trial
 
-        return self._visitor.run(lambda: sysctl_trial.try_out(values, present, self._has_module))
+        return self._visitor.run(lambda: sysctl_trial.try_out(values, present, mtus or {}, self._has_module))
 
     def _has_module(self, name: str) -> bool:
         """Whether the kernel could load a module; True if nobody knows."""
@@ -185,9 +191,11 @@ class Host:
         """Whether there is a folder, empty or not."""
         return self._visitor.on_host(lambda: files.is_folder(path))
 
-    def obstacle(self, path: str) -> str:
-        """What keeps a missing file from being made there, as a clause; empty if nothing does."""
-        return self._visitor.on_host(lambda: files.obstacle(path))
+    def first_refused(self, writings: t.Sequence[state.Writing]) -> tuple[int, str] | None:
+        """The first of these that would fail, by its number, with a sentence about it; asked without any change."""
+        from . import writable
+
+        return self._visitor.run(lambda: writable.first_refused(writings))
 
     def retire_folder(self, path: str) -> None:
         """Remove the folder of a namespace with its files, and the parent folder if that is empty then."""

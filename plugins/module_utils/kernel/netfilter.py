@@ -47,6 +47,10 @@ class Netfilter:
         """The text of a file of another firewall, None when it cannot be read."""
         return self._door(lambda: files.look(path))
 
+    def rights(self, path: str) -> tuple[int, int] | None:
+        """The owner and the mode of a file; None where there is none."""
+        return self._door(lambda: files.rights(path))
+
     def files_in(self, folder: str) -> list[str]:
         """The names in a folder of another firewall."""
         return self._door(lambda: files.names(folder))

@@ -39,6 +39,23 @@ class RefusedSysctl(t.NamedTuple):
     remedy: str
 
 
+# What a step does at a place: it gives a file a new inode, writes into it, removes it, gives it to root,
+PUT, UPDATE, REMOVE, OWN = "put", "update", "remove", "own"
+# removes the folder of a namespace, or links units in a folder,
+DROP, LINK = "drop", "link"
+# gives a namespace a name, or takes it away,
+NAME, UNNAME = "name", "unname"
+# sets a sysctl, or does so if it is on in a new namespace.
+SET, CLOSE = "set", "close"
+
+
+class Writing(t.NamedTuple):
+    """A place where a step writes: the path of a file or a folder, or the key of a sysctl with slashes."""
+
+    path: str
+    how: str
+
+
 class BridgeValues(t.NamedTuple):
     """The values that only a bridge has."""
 

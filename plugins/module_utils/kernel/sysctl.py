@@ -11,7 +11,13 @@ from __future__ import annotations
 import errno
 import os
 
-_ROOT = "/proc/sys"
+ROOT = "/proc/sys"
+NETWORK = ROOT + "/net"
+# What is wrong, as a clause, and what to do.
+READ_ONLY = (
+    "%s is mounted read-only, as in a container without privileges" % ROOT,
+    "mount it read-write, or start the container privileged",
+)
 _DEPTH = 5  # the slashes of /proc/sys/net/ipv6/
 
 
@@ -70,7 +76,7 @@ class Folders:
 def _path(key: str) -> str:
     if ".." in key.split("/"):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return os.path.join(_ROOT, key)
+    return os.path.join(ROOT, key)
 
 
 def sysctl_name(key: str) -> str:

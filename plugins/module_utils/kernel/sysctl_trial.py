@@ -14,22 +14,26 @@ import errno
 import re
 import typing as t
 
-from . import errors, namespaces, state, sysctl
+from . import errors, namespaces, netlink, requests, state, sysctl
 
 _CONGESTION_CONTROL = "net/ipv4/tcp_congestion_control"
 _AVAILABLE = "net/ipv4/tcp_available_congestion_control"
 # Keys of an interface, without those for all interfaces and for new ones.
 _OF_LINK = re.compile(r"(?<=/)(conf|neigh)/(?!all/|default/)[^/]+")
-_LOCKED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_MTU = "/mtu"
+_LOCKED = (errno.EACCES, errno.EPERM)
 
 
 _Values = t.Iterable[tuple[str, str]]
 
 
-def try_out(values: _Values, present: _Values, has_module: t.Callable[[str], bool]) -> state.RefusedSysctl | None:
+def try_out(
+    values: _Values, present: _Values, mtus: t.Mapping[str, int], has_module: t.Callable[[str], bool]
+) -> state.RefusedSysctl | None:
     """Set keys, one after the other, in a new network namespace, and leave the calling thread there.
 
-    Returns the first key that does not take its value. The keys of any interface are set for lo.
+    Returns the first key that does not take its value, or that one of the others has changed. The keys of any interface
+    are set for lo, with the MTU that the interface will have, if its key is among ``mtus``.
     """
     try:
         namespaces.unshare_network()
@@ -38,11 +42,35 @@ def try_out(values: _Values, present: _Values, has_module: t.Callable[[str], boo
     for key, value in present:
         with contextlib.suppress(OSError):
             sysctl.write(key, value)
+    tried: dict[str, tuple[str, str]] = {}
     for key, value in values:
-        reason, remedy = _set(_OF_LINK.sub(r"\1/lo", key), value, has_module) or ("", "")
+        own = _OF_LINK.sub(r"\1/lo", key)
+        if key in mtus:
+            _size_loopback(mtus[key])
+        reason, remedy = _set(own, value, has_module) or ("", "")
         if reason:
             return state.RefusedSysctl(key, value, reason, remedy)
+        tried[own] = key, value
+    return _undone(tried)
+
+
+def _undone(tried: t.Mapping[str, tuple[str, str]]) -> state.RefusedSysctl | None:
+    """The first key that has lost its value, as one that was set after it stands for the same or for all interfaces."""
+    for own, (key, value) in tried.items():
+        found = _found(own)
+        if found != value and not own.endswith(_MTU):  # that of lo has changed with the MTU of another interface
+            reason = "another of these sysctls makes %s of it" % (found or "nothing")
+            return state.RefusedSysctl(key, value, reason, "leave one of them out")
     return None
+
+
+def _size_loopback(mtu: int) -> None:
+    """Give lo an MTU."""
+    opened = netlink.NetlinkSocket()
+    try:
+        opened.request(requests.RTM_NEWLINK, requests.link("lo", {"mtu": mtu}, 0))
+    finally:
+        opened.close()
 
 
 def _set(key: str, value: str, has_module: t.Callable[[str], bool]) -> tuple[str, str] | None:
@@ -56,10 +84,17 @@ def _set(key: str, value: str, has_module: t.Callable[[str], bool]) -> tuple[str
     except FileNotFoundError:
         return "a network namespace has no such key", "leave it out, or load the module that brings it"
     except OSError as error:
+        if error.errno == errno.EROFS:
+            return sysctl.READ_ONLY
         if error.errno in _LOCKED:
             return "it cannot be changed in a network namespace (%s)" % error.strerror, "leave it out"
-        return "the kernel does not take this value (%s)" % error.strerror, "write another one"
-    found = " ".join((sysctl.read(key) or "").split())
+        bounds = ", which is from 1280 to the MTU of the interface" if key.endswith(_MTU) else ""
+        return "the kernel does not take this value%s (%s)" % (bounds, error.strerror), "write another one"
+    found = _found(key)
     if found == value:
         return None
     return ("the kernel makes %s of it" % found, "write that") if found else ("it has no value", "leave it out")
+
+
+def _found(key: str) -> str:
+    return " ".join((sysctl.read(key) or "").split())

@@ -192,7 +192,7 @@ def restore_local(place: model.Place, there: state.Link, world: World) -> list[o
 
 
 # The least MTU for IPv6 (RFC 8200). Below it the kernel removes IPv6 from the link, with its sysctls.
-_IPV6_MTU = 1280
+IPV6_MTU = 1280
 
 
 def has_ipv6(world: World, mtu: int | None = None) -> bool:
@@ -201,7 +201,7 @@ def has_ipv6(world: World, mtu: int | None = None) -> bool:
 
 
 def _is_narrow(mtu: int | None) -> bool:
-    return mtu is not None and mtu < _IPV6_MTU
+    return mtu is not None and mtu < IPV6_MTU
 
 
 def gets_ipv6(link: state.Link, mtu: int | None) -> bool:
@@ -214,7 +214,7 @@ def refuse_narrow(owner: str, mtu: int | None, addresses: t.Iterable[model.Inter
     if _is_narrow(mtu) and any(address.version == 6 for address in addresses):
         raise model.Conflict(
             "%s: IPv6 needs an MTU of at least %d, and this one is %s; set mtu, or leave IPv6 out."
-            % (owner, _IPV6_MTU, mtu)
+            % (owner, IPV6_MTU, mtu)
         )
 
 

@@ -21,6 +21,9 @@ if t.TYPE_CHECKING:
     from .. import operations
 
 
+_Pairs = t.Sequence[tuple[str, str]]
+
+
 class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Namespace]):
     """A namespace: made, or named after a process that lives in it."""
 
@@ -81,6 +84,14 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
             sysctls=dict(item.sysctls) or None,
             **common.belongs(item.network if ours else ""),
         )
+
+    def conclude(self, item: model.Namespace, world: World) -> None:
+        _refuse_without_ipv6(item, world)
+        again = _lost_again(item, world)
+        _try_values(item, bool(again), world)
+        for key, value in again:
+            world.put_sysctl(model.Place(netns=item.name), key, value)
+        world.afterwards += common.new_sysctls(model.Place(netns=item.name), again)
 
     def plan(self, item: model.Namespace, state: str, world: World) -> list[operations.Operation]:
         entry = world.namespace(item.name)
@@ -293,30 +304,37 @@ def _tell_who_stays(name: str, old: t.Sequence[model.Place], how: str, world: Wo
 def _sysctl_steps(
     place: model.Place, item: model.Namespace, world: World, fresh: bool = False
 ) -> list[operations.Operation]:
-    """Keys of a link that is still to be made come last, as that link does.
+    """Keys of a link that is still to be made come last, as that link does, and those that other changes undo.
 
-    Raises Conflict if nothing makes it, or if a key does not take its value.
+    Raises Conflict if nothing makes it.
     """
     links, sysctls = world.links(place), _in_order(item, place, world)
-    late = [pair for pair in sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
-    for key, unused in late:
+    missing = [pair for pair in sysctls if link_of(pair[0]) and link_of(pair[0]) not in ("lo", *links)]
+    for key, unused in missing:
         if world.claims.routes.isdisjoint((there, link_of(key)) for there in (place, model.Place(netns=item.name))):
             raise model.Conflict(
                 "Namespace %s: the sysctl %s belongs to interface %s, which is not there; make the interface first."
                 % (item.name, sysctl_name(key), link_of(key))
             )
-    _refuse_values(item, sysctls, place, world)
+    differing = {key for key, value in sysctls if _value(place, key, world) != value}
+    late = [pair for pair in sysctls if pair in missing or _waits(pair[0], differing)]
+    if sysctls and not world.restoring:
+        world.untried[item.name] = _untried(sysctls, place, world)
     early = [pair for pair in sysctls if pair not in late]
     steps = [*_restore_steps(place, item, world, fresh), *_note_steps(place, item, early, world, fresh)]
+    steps += common.sysctl_steps(place, early, world)
     if late:
         noted = _note_steps(place, item, late, world, fresh)
         for key, value in late:
             world.put_sysctl(place, key, value)
         world.afterwards += [*noted, *common.new_sysctls(place, late)]
-    return steps + common.sysctl_steps(place, early, world)
+    return steps
 
 
 _FIRST_FREE, _FIRST_OF_ALL = "net/ipv4/ip_unprivileged_port_start", "1024"
+_IPV6, _NO_IPV6 = "net/ipv6/", "net/ipv6/conf/all/disable_ipv6"
+# The kernel sets this one whenever the link gets another MTU.
+_IPV6_MTU = "net/ipv6/conf/%s/mtu"
 # The kernel compares these two with one another.
 _COMPARED = (_FIRST_FREE, "net/ipv4/ip_local_port_range")
 
@@ -334,21 +352,66 @@ def _value(place: model.Place, key: str, world: World) -> str | None:
     return None if found is None else " ".join(found.split())
 
 
-def _refuse_values(
-    item: model.Namespace, sysctls: t.Sequence[tuple[str, str]], place: model.Place, world: World
-) -> None:
-    """Raise Conflict for a value that a key does not take. Values that are there already need no trial."""
+def _waits(key: str, differing: t.Container[str]) -> bool:
+    """Whether a key of a link is to be set when the link has its MTU, which is the most that the key takes, or after
+    the same key for all links or for new ones, from which the kernel may take its value."""
+    link = link_of(key)
+    if not link:
+        return False
+    broad = (key.replace("/%s/" % link, "/%s/" % others) for others in ("all", "default"))
+    return (key == _IPV6_MTU % link and key in differing) or any(other in differing for other in broad)
+
+
+def _untried(sysctls: _Pairs, place: model.Place, world: World) -> tuple[_Pairs, _Pairs, bool]:
+    """Sysctls, the values that those have now which the kernel compares, and whether any of them is to be changed."""
     there = {key: _value(place, key, world) for key, unused in sysctls}
-    if world.restoring or all(there[key] == value for key, value in sysctls):
-        return
     compared = () if there.keys().isdisjoint(_COMPARED) else _COMPARED
     present = [(key, _value(place, key, world) or "") for key in compared]
-    refused = world.refused_sysctl(sysctls, [pair for pair in present if pair[1]])
+    # what belongs to a link comes after what applies to all of them
+    ordered = sorted(sysctls, key=lambda pair: bool(link_of(pair[0])))
+    return ordered, [pair for pair in present if pair[1]], any(there[key] != value for key, value in sysctls)
+
+
+def _try_values(item: model.Namespace, is_due: bool, world: World) -> None:
+    """Raise Conflict for a value that a key does not take, on its link as that will be.
+
+    Values that are there already, and stay, need no trial.
+    """
+    sysctls, present, differs = world.untried.pop(item.name, ((), (), False))
+    place = model.Place(netns=item.name)
+    links = world.links(place) if sysctls else {}
+    for key, unused in sysctls:
+        link = links.get(link_of(key))
+        if link is not None and key.startswith(_IPV6) and link.mtu < common.IPV6_MTU:
+            raise model.Conflict(
+                "Namespace %s: there is no sysctl %s, as IPv6 needs an MTU of at least %d, and %s has %d; set mtu, or"
+                " leave the sysctl out." % (item.name, sysctl_name(key), common.IPV6_MTU, link.name, link.mtu)
+            )
+    refused = world.refused_sysctl(place, sysctls, present) if sysctls and (differs or is_due) else None
     if refused is not None:
         raise model.Conflict(
             "Namespace %s: the sysctl %s cannot be %s: %s; %s."
             % (item.name, sysctl_name(refused.key), refused.value or "empty", refused.reason, refused.remedy)
         )
+
+
+def _refuse_without_ipv6(item: model.Namespace, world: World) -> None:
+    """Raise Conflict for the sysctl that takes all IPv6 addresses away, if links have such addresses."""
+    if dict(item.sysctls).get(_NO_IPV6, "0") == "0" or world.restoring:
+        return
+    for link in world.links(model.Place(netns=item.name)).values():
+        if link.name != "lo" and any(address.version == 6 for address in link.addresses):
+            raise model.Conflict(
+                "Namespace %s: the sysctl %s takes the IPv6 addresses of all interfaces away, and %s is to have some;"
+                " leave it out, or leave IPv6 out of the network." % (item.name, sysctl_name(_NO_IPV6), link.name)
+            )
+
+
+def _lost_again(item: model.Namespace, world: World) -> list[tuple[str, str]]:
+    """The sysctls of links that this run makes again, or whose MTU it changes, and that have to be set after that."""
+    place = model.Place(netns=item.name)
+    of_links = [pair for pair in item.sysctls if link_of(pair[0]) not in ("", "lo")]
+    return [(key, value) for key, value in of_links if _value(place, key, world) not in (None, value)]
 
 
 def _forget_steps(name: str, world: World) -> list[operations.Operation]:
@@ -366,7 +429,15 @@ def _leaving(item: model.Namespace, place: model.Place, world: World) -> dict[st
     """The keys that an earlier request set and this one does not, with the values found; not what others set since."""
     wanted = dict(item.sysctls)
     gone = {key: pair for key, pair in _noted(item.name, world).items() if key not in wanted}
-    return {key: found for key, (found, was) in gone.items() if found and _value(place, key, world) == was}
+    left = {key: found for key, (found, was) in gone.items() if found and _value(place, key, world) == was}
+    return {key: _fitting(key, found, place, world) for key, found in left.items()}
+
+
+def _fitting(key: str, found: str, place: model.Place, world: World) -> str:
+    """A value that was found, or the present MTU of its link if that has since become less."""
+    link = world.links(place).get(link_of(key))
+    fits = link is None or key != _IPV6_MTU % link.name or not found.isdigit() or int(found) <= link.mtu
+    return found if fits or link is None else str(link.mtu)
 
 
 def _restore_steps(place: model.Place, item: model.Namespace, world: World, fresh: bool) -> list[operations.Operation]:

@@ -23,8 +23,14 @@ _NOT_OURS = (
     "Files that this collection did not make stay as they are: %s. Names of endpoints may not be found by them; remove"
     " them to have them written."
 )
+_OPEN = (
+    "The folder %s belongs to another user than root, or others may write to it, and so decide which names and DNS"
+    " servers the processes in endpoints see; it has files of others, and stays as it is: run chown root:root %s and"
+    " chmod go-w %s."
+)
 # Lines of a file in the diff: in a large network each file names all its endpoints.
 _SHOWN = 10
+_FOLDER = 0o755
 
 
 class _Found(t.NamedTuple):
@@ -52,7 +58,8 @@ class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[mo
 
     def unchanged(self, item: model.NamespaceFile, world: World) -> engine.Description:
         found = self._look(item, world)
-        if found.text != item.text or any(world.is_odd(*pair) for pair in _rights(found.path)):
+        odd = world.is_open(marks.NETNS_FILES) or any(world.is_odd(*pair) for pair in _rights(found.path))
+        if found.text != item.text or odd:
             return None
         world.put_file(found.path, item.text)
         return common.compact(**common.belongs(item.network))
@@ -95,17 +102,33 @@ class NetnsFileKind(engine.EndpointKind[model.NamespaceFile], engine.StepKind[mo
 
 def _rights(path: str) -> tuple[tuple[str, int], tuple[str, int]]:
     """The modes of a file and its folder."""
-    return (path.rpartition("/")[0], 0o755), (path, 0o644)
+    return (path.rpartition("/")[0], _FOLDER), (path, 0o644)
 
 
 def _rights_steps(path: str, world: World) -> list[operations.Operation]:
     """Give a file and its folder back to root. A process may have mounted the file, so it is not written anew."""
     odd = [pair for pair in _rights(path) if world.mend(*pair)]
+    if world.is_open(marks.NETNS_FILES):
+        if _has_files_of_others(world):
+            world.warn(_OPEN % ((marks.NETNS_FILES,) * 3))
+        elif world.mend(marks.NETNS_FILES, _FOLDER):
+            odd.insert(0, (marks.NETNS_FILES, _FOLDER))
     if not odd:
         return []
     from ..operations import SetRights
 
     return [SetRights((name,), mode) for name, mode in odd]
+
+
+def _has_files_of_others(world: World) -> bool:
+    """Whether anything in the folder that we share with others is theirs, so that they may want it as it is."""
+    for netns in world.folder(marks.NETNS_FILES):
+        folder = "%s/%s" % (marks.NETNS_FILES, netns)
+        texts = [world.look_file("%s/%s" % (folder, name)) for name in world.folder(folder)]
+        # a power cut may leave an empty file of ours
+        if not texts or any(text and marks.label_of_file(text) is None for text in texts):
+            return True
+    return False
 
 
 def _path(item: model.NamespaceFile) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,11 +15,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from tools_for_cases import refused
+from tools_for_cases import HOST, refused, shell
 
-from ansible_collections.dockerless.network.plugins.module_utils.kernel import errors
+from ansible_collections.dockerless.network.plugins.module_utils.kernel import errors, state
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.host import Host
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.programs import call
 
@@ -39,7 +39,7 @@ with Host(call).lock(5):
 """
 
 
-@contextmanager
+@contextlib.contextmanager
 def held_by_another() -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock until it is sent a line, or is killed."""
     command = [sys.executable, "-c", HOLD, "the-other-run"]
@@ -208,12 +208,122 @@ def test_what_keeps_a_file_from_being_made_is_known_before(host: Host) -> None:
         ("/run/itself/file", "/run/itself is a symbolic link that leads nowhere"),
         ("/run/file/sub/file", "/run/file is not a directory"),
     ):
-        assert host.obstacle(path) == obstacle, path
+        found = host.first_refused([state.Writing("/run/fine", state.PUT), state.Writing(path, state.PUT)])
         if obstacle:
+            assert found == (1, f"The file {path} cannot be written, as {obstacle}; remove that."), path
             with refused("", kind=OSError):
                 host.update_file(path, "text")
         else:
+            assert found is None, path
             host.update_file(path, "text")
+
+
+def test_what_nobody_can_write_to_is_known_before(host: Host) -> None:
+    """Each refusal is that of the kernel, and what is not refused works."""
+    for folder in ("kept", "plain", "added", "mounted", "narrow"):
+        os.makedirs(f"/run/{folder}/web")
+        for name in ("web/hosts", "held", "free", "added", "over"):
+            host.write_file(f"/run/{folder}/{name}", "text")
+    shell("mount", "--bind", "/run/narrow", "/run/narrow")
+    shell("mount", "--bind", "/run/plain/free", "/run/plain/over")
+    shell("mount", "-o", "remount,bind,ro", "/run/narrow")
+    shell("chattr", "+i", "/run/kept", "/run/plain/held")
+    shell("chattr", "+a", "/run/plain/added", "/run/added")
+    os.makedirs("/run/plain/half.tmp")
+    read_only = "/run/narrow is in a file system that is mounted read-only; mount it read-write"
+    kept = "/run/kept is immutable; run chattr -i /run/kept"
+    put, update, remove, own, drop = state.PUT, state.UPDATE, state.REMOVE, state.OWN, state.DROP
+    try:
+        for path, how, why in (
+            ("narrow/free", put, read_only),
+            ("narrow/new/file", put, read_only),
+            ("narrow/free", update, read_only.replace("narrow", "narrow/free")),
+            ("narrow/free", remove, read_only),
+            ("narrow/nothing", remove, ""),
+            ("narrow/free", own, read_only.replace("narrow", "narrow/free")),
+            ("narrow/web", drop, read_only),
+            ("kept/new", put, kept),
+            ("kept/new/file", put, kept),
+            ("kept/free", put, kept),
+            ("kept/free", remove, kept),
+            ("kept/free", update, ""),
+            ("kept/free", own, ""),
+            ("kept/web/new", put, ""),
+            ("kept/web", drop, kept),
+            ("added/free", remove, "/run/added is append-only; run chattr -a /run/added"),
+            ("plain/held", put, "/run/plain/held is immutable; run chattr -i /run/plain/held"),
+            ("plain/held", update, "/run/plain/held is immutable; run chattr -i /run/plain/held"),
+            ("plain/held", remove, "/run/plain/held is immutable; run chattr -i /run/plain/held"),
+            ("plain/held", own, "/run/plain/held is immutable; run chattr -i /run/plain/held"),
+            ("plain/added", update, "/run/plain/added is append-only; run chattr -a /run/plain/added"),
+            ("plain/added", remove, "/run/plain/added is append-only; run chattr -a /run/plain/added"),
+            ("plain/over", put, "/run/plain/over is a mount point; unmount it"),
+            ("plain/over", remove, "/run/plain/over is a mount point; unmount it"),
+            ("plain/over", update, ""),
+            ("plain/half", put, "/run/plain/half.tmp is a directory; remove that"),
+            ("plain/free", put, ""),
+            ("plain/free", update, ""),
+            ("plain/free", own, ""),
+            ("plain/free", remove, ""),
+            ("plain/web", drop, ""),
+        ):
+            path = f"/run/{path}"
+            found = host.first_refused([state.Writing(path, how)])
+            assert (found is None) == (not why), (path, how, found)
+            assert found is None or found[1].endswith(f", as {why}."), (path, how, found)
+            if how != drop or not why:  # only within one file system does the kernel refuse that in one piece
+                assert fails(host, path, how) == bool(why), (path, how)
+    finally:
+        shell("chattr", "-i", "-a", "/run/kept", "/run/plain/held", "/run/plain/added", "/run/added")
+        shell("umount", "/run/plain/over")
+
+
+def fails(host: Host, path: str, how: str) -> bool:
+    """Whether a step fails there."""
+    act = {
+        state.PUT: lambda: host.write_file(path, "other"),
+        state.UPDATE: lambda: host.update_file(path, "other"),
+        state.OWN: lambda: host.set_rights(path, 0o600),
+        state.DROP: lambda: host.retire_folder(path),
+        state.REMOVE: lambda: host.remove_file(path),
+    }
+    try:
+        act[how]()
+    except OSError:
+        return True
+    return False
+
+
+def test_a_file_that_is_immutable_is_refused_with_a_remedy(host: Host) -> None:
+    host.write_file("/run/held", "text")
+    shell("chattr", "+i", "/run/held")
+    try:
+        host.remove_file("/run/held")
+        raise AssertionError("it is gone")
+    except OSError as error:
+        told = "Cannot use /run/held: Operation not permitted; run chattr -i /run/held."
+        assert errors.sentence(error) == told
+    finally:
+        shell("chattr", "-i", "/run/held")
+
+
+def test_sysctls_that_are_mounted_read_only_are_known_before(host: Host) -> None:
+    key, name = "net/ipv4/ip_forward", "/run/netns/web"
+    wanted = [state.Writing(name, state.NAME), state.Writing(key, state.CLOSE), state.Writing(key, state.SET)]
+    assert host.first_refused(wanted) is None
+    shell("mount", "--bind", "/proc/sys", "/proc/sys")
+    shell("mount", "-o", "remount,bind,ro", "/proc/sys")
+    try:
+        found = host.first_refused(wanted)
+        assert found is not None and found[0] in (1, 2), found
+        assert found[1].endswith(
+            " sysctl net.ipv4.ip_forward cannot be set, as /proc/sys is mounted read-only, as in a container without"
+            " privileges; mount it read-write, or start the container privileged."
+        ), found
+        with refused("Read-only file system"):
+            host.stack(HOST).write_sysctl(key, "1")
+    finally:
+        shell("umount", "--lazy", "/proc/sys")
 
 
 def test_a_command_reads_its_text(host: Host) -> None:

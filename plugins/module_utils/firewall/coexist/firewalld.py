@@ -22,6 +22,7 @@ _ZONE = """<?xml version="1.0" encoding="utf-8"?>
   <description>Networks of %s, whose own rules say what may pass.</description>
 %s</zone>
 """
+_RIGHTS = (0, 0o644)  # root's, as who may write it decides what firewalld lets pass
 _ZONE_INTERFACE = re.compile(r'<interface name="([^"]+)"\s*/>')
 _ZONE_CHAIN = re.compile(r"(?:filter_)?FWDI?_(.+)")
 
@@ -55,7 +56,7 @@ class Firewalld:
         bridges = ours.bridges
         zones = {} if table is None else self._zones(table, {*bridges, *listed, *ours.gone})
         wanted = [b for b in bridges if zones.get(b, "trusted") in self._ACCEPTING and not self._is_claimed(b)]
-        self._plan_file(text, wanted, result)
+        mended = self._plan_file(text, wanted, result)
         if table is not None:
             self._plan_zones(zones, wanted, (listed | ours.gone) - set(bridges), result)
         if base is not None and bridges and set(wanted) >= set(bridges):
@@ -64,6 +65,8 @@ class Firewalld:
                 result.missing.add(base)
         known = listed if table is None else {b for b in {*listed, *wanted} if zones.get(b) in self._ACCEPTING}
         result.note("firewalld", ["interface %s" % b for b in sorted(known)], ["interface %s" % b for b in wanted])
+        if mended:
+            result.after["firewalld"] = {**(result.after["firewalld"] or {}), "done": mended}
 
     def _table(self) -> rules.Table | None:
         if any(chain["table"] == "firewalld" for chain in self._foreign.chains()):
@@ -108,16 +111,20 @@ class Firewalld:
         texts = (self._netfilter.read_file(path) for path in paths if path != marks.ZONE_FILE)
         return any(bridge in _ZONE_INTERFACE.findall(text or "") for text in texts)
 
-    @staticmethod
-    def _plan_file(text: str | None, wanted: t.Sequence[str], result: Measures) -> None:
+    def _plan_file(self, text: str | None, wanted: t.Sequence[str], result: Measures) -> list[str]:
+        """Plan the file of our zone; returns what else is done, for the diff, if it is only in other hands."""
         if not wanted:
             if text is not None:
                 result.first.append(operations.RemoveFile(marks.ZONE_FILE, text))
-            return
+            return []
         lines = "".join('  <interface name="%s"/>\n' % bridge for bridge in wanted)
         new = _ZONE % (marks.COLLECTION, marks.FIREWALLD_ZONE, marks.COLLECTION, lines)
-        if new != text:
-            result.last.append(operations.WriteFile(marks.ZONE_FILE, new, text))
+        is_odd = self._netfilter.rights(marks.ZONE_FILE) not in (None, _RIGHTS)
+        if new == text and not is_odd:
+            return []
+        step = operations.WriteFile(marks.ZONE_FILE, new, text, anew=is_odd)
+        result.last.append(step)
+        return step.headlines() if is_odd else []
 
     def _plan_zones(
         self, zones: t.Mapping[str, str], wanted: t.Sequence[str], gone: t.Collection[str], result: Measures

@@ -33,6 +33,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     RefusedSysctl,
     RouteEntry,
     VethEnd,
+    Writing,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.units import Unit
 from ansible_collections.dockerless.network.plugins.module_utils.marks import (
@@ -146,7 +147,7 @@ class MemoryHost:
         self.names: dict[str, NamespaceEntry] = {}
         self.files: dict[str, Any] = {}
         self.folders: list[str] = []  # empty ones
-        self.obstacles: dict[str, str] = {}  # by the file that they keep from being made
+        self.obstacles: dict[str, str] = {}  # by the file that they keep from being written, each a sentence
         self.odd_rights: dict[str, tuple[int, int]] = {}  # of files and folders in other hands: owner and mode
         self.nft = Memory()
         self.forgotten: list[Any] = []
@@ -280,7 +281,10 @@ class MemoryHost:
         """A real host is read here."""
 
     def refused_sysctl(
-        self, values: Sequence[tuple[str, str]], present: Sequence[tuple[str, str]] = ()
+        self,
+        values: Sequence[tuple[str, str]],
+        present: Sequence[tuple[str, str]] = (),
+        mtus: Mapping[str, int] | None = None,
     ) -> RefusedSysctl | None:
         self.tried.append(([*values], [*present]))
         return next((RefusedSysctl(*pair, *self.refused[pair]) for pair in values if pair in self.refused), None)
@@ -357,8 +361,9 @@ class MemoryHost:
     def is_folder(self, path: str) -> bool:
         return path in self.folders or any(file.startswith(path + "/") for file in self.files)
 
-    def obstacle(self, path: str) -> str:
-        return self.obstacles.get(path, "")
+    def first_refused(self, writings: Sequence[Writing]) -> tuple[int, str] | None:
+        found = enumerate(self.obstacles.get(writing.path, "") for writing in writings)
+        return next(((number, text) for number, text in found if text), None)
 
     def retire_folder(self, path: str) -> None:
         self.step("retire %s" % path)

@@ -20,11 +20,13 @@ class MemoryNetfilter(Netfilter):
         legacy: Mapping[int, Sequence[str]] | None = None,
         files: Mapping[str, str] | None = None,
         ipv6: bool = True,
+        rights: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         super().__init__(run)
         self.legacy = legacy or {}
         self.files = files if files is not None else {}
         self.ipv6 = ipv6
+        self._rights = rights or {}
 
     def legacy_tables(self, version: int) -> list[str]:
         return list(self.legacy.get(version, ()))
@@ -34,6 +36,9 @@ class MemoryNetfilter(Netfilter):
 
     def read_file(self, path: str) -> str | None:
         return self.files.get(path)
+
+    def rights(self, path: str) -> tuple[int, int] | None:
+        return self._rights.get(path)
 
     def files_in(self, folder: str) -> list[str]:
         return sorted(path.rpartition("/")[2] for path in self.files if path.rpartition("/")[0] == folder)

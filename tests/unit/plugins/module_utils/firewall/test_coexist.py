@@ -59,6 +59,7 @@ class Machine:
     zones: dict[str, str] = field(default_factory=dict)
     owned: bool = False  # nobody but the owner of a table may change it
     files: dict[str, str] = field(default_factory=dict)
+    rights: dict[str, tuple[int, int]] = field(default_factory=dict)  # of these files: owner and mode
     legacy: dict[int, list[str]] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
 
@@ -79,7 +80,7 @@ class Machine:
 
     @property
     def netfilter(self) -> MemoryNetfilter:
-        return MemoryNetfilter(self.run, self.legacy, self.files)
+        return MemoryNetfilter(self.run, self.legacy, self.files, rights=self.rights)
 
     @property
     def foreign(self) -> Foreign:
@@ -398,6 +399,22 @@ def test_firewalld_has_our_bridges_in_its_trusted_zone_now_and_in_ours_later() -
         gone = firewalld(machine, NOTHING)
         assert commands(gone.first)[0].startswith("rm -f") and gone.last == []
         assert commands(gone.first)[1:] == [f"firewall-cmd --zone={zone} --remove-interface=br-blue"]
+
+
+@pytest.mark.parametrize("rights", [(65534, 0o644), (0, 0o666)])
+def test_the_file_of_our_zone_is_written_anew_if_it_is_in_other_hands(rights: tuple[int, int]) -> None:
+    """Who may write to it decides what firewalld lets pass."""
+    text = firewalld(Machine(zone_rules())).last[0].text  # type: ignore[attr-defined]
+    machine = Machine(zone_rules(br_blue="trusted"), files={ZONE_FILE: text}, rights={ZONE_FILE: rights})
+
+    found = firewalld(machine)
+    (step,) = found.last
+    assert step.commands()[0] == f"rm -f {ZONE_FILE}" and step.text == text  # type: ignore[attr-defined]
+    assert found.before != found.after and found.after["firewalld"]["done"] == [f"write {ZONE_FILE}"]  # type: ignore[index]
+
+    machine.rights = {ZONE_FILE: (0, 0o644)}
+    again = firewalld(machine)
+    assert again.last == [] and again.before == again.after
 
 
 def test_a_bridge_in_a_zone_of_somebodys_choice_stays_there() -> None:

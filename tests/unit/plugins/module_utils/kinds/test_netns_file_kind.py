@@ -54,6 +54,9 @@ def told(outcome: Outcome) -> list[Facts]:
     return [item for item in outcome.objects if item["title"].startswith("file ")]
 
 
+FOLDER = "/etc/netns"
+
+
 @pytest.fixture
 def host() -> MemoryHost:
     made = MemoryHost()
@@ -72,6 +75,43 @@ def test_what_is_in_other_hands_is_given_back_to_root(host: MemoryHost, path: st
     mode = "0755" if path == "/etc/netns/web" else "0644"
     assert outcome.commands == ("chown root:root %s" % path, "chmod %s %s" % (mode, path))
     assert path in outcome.after and host.odd_rights == {}
+
+
+@pytest.mark.parametrize("rights", [(0, 0o777), (0, 0o1775), (65534, 0o755)])
+@pytest.mark.parametrize("there", [True, False])
+def test_the_folder_around_them_is_given_back_to_root_if_nobody_else_uses_it(
+    host: MemoryHost, rights: tuple[int, int], there: bool
+) -> None:
+    """Who may write to it could put other files in the place of ours."""
+    if there:
+        converge(host, blue())
+    host.odd_rights[FOLDER] = rights
+
+    outcome = converge(host, blue())
+    assert [command for command in outcome.commands if command.endswith(f" {FOLDER}")] == [
+        f"chown root:root {FOLDER}",
+        f"chmod 0755 {FOLDER}",
+    ]
+    assert host.odd_rights == {}
+    assert not there or f"chmod 0755 {FOLDER}]" in outcome.after
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_folder_around_them_stays_open_if_others_use_it_and_that_is_told(host: MemoryHost, there: bool) -> None:
+    host.files[f"{FOLDER}/theirs/hosts"] = "10.9.9.9 theirs\n"
+    if there:
+        converge(host, blue())
+    host.odd_rights[FOLDER] = (0, 0o777)
+
+    outcome = converge(host, blue())
+    assert outcome.changed != there and host.odd_rights == {FOLDER: (0, 0o777)}
+    [warning] = [text for text in outcome.warnings if FOLDER in text]
+    assert warning.startswith(f"The folder {FOLDER} belongs to another user than root, or others may write to it")
+    assert warning.endswith(f"run chown root:root {FOLDER} and chmod go-w {FOLDER}.")
+
+    host.odd_rights[FOLDER] = (0, 0o700)
+    outcome = converge(host, blue())
+    assert not outcome.changed and not [text for text in outcome.warnings if FOLDER in text]
 
 
 def files(host: MemoryHost) -> set[str]:
@@ -247,13 +287,12 @@ def test_a_folder_that_was_on_its_way_out_goes_with_the_next_run(host: MemoryHos
 
 @pytest.mark.parametrize("check_mode", [False, True])
 def test_a_file_that_cannot_be_made_is_refused_in_the_plan(host: MemoryHost, check_mode: bool) -> None:
-    host.obstacles[DB] = "/etc/netns/db is a symbolic link that leads nowhere"
+    host.obstacles[DB] = "The file X cannot be written, as nobody may; remove that."
 
     with pytest.raises(Conflict) as conflict:
         once(host, blue(), check_mode=check_mode)
 
     assert str(conflict.value) == (
-        "network blue: endpoint db: the file /etc/netns/db/hosts cannot be written, as /etc/netns/db is a symbolic link"
-        " that leads nowhere; remove that."
+        "network blue: endpoint db: the file X cannot be written, as nobody may; remove that."
     )
     assert host.steps == 0

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, the dockerless.network authors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What would keep a run from writing somewhere, asked of the kernel without changing anything."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .. import marks, model
+from . import errors, files, state, sysctl
+from .namespaces import unshare_network
+
+# A clause, and what to do about it.
+_Trouble = tuple[str, str]
+
+_WHAT = {
+    state.PUT: "The file %s cannot be written",
+    state.UPDATE: "The file %s cannot be written",
+    state.REMOVE: "The file %s cannot be removed",
+    state.OWN: "The file or folder %s cannot be given back to root",
+    state.DROP: "The folder %s cannot be removed",
+    state.LINK: "Units cannot be enabled or disabled in %s",
+    state.NAME: "The namespace %s cannot be made",
+    state.UNNAME: "The namespace %s cannot be removed",
+    state.SET: "The sysctl %s cannot be set",
+    state.CLOSE: "A new namespace would forward packets, and the sysctl %s cannot be set",
+}
+
+
+def first_refused(writings: t.Sequence[state.Writing]) -> tuple[int, str] | None:
+    """The first of these that would fail: its number, and a sentence about it."""
+    look = _Look()
+    known: dict[state.Writing, _Trouble | None] = {}
+    for number, writing in enumerate(writings):
+        if writing not in known:
+            known[writing] = look.trouble(writing)
+        trouble = known[writing]
+        if trouble is not None:
+            return number, "%s, as %s; %s." % (_WHAT[writing.how] % _called(writing), *trouble)
+    return None
+
+
+def _called(writing: state.Writing) -> str:
+    if writing.how in (state.NAME, state.UNNAME):
+        return writing.path.rpartition("/")[2]
+    return sysctl.sysctl_name(writing.path) if writing.how in (state.SET, state.CLOSE) else writing.path
+
+
+class _Look:
+    """One look at the host, which sees each folder once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, _Trouble | None] = {}
+        self._is_locked: bool | None = None
+
+    def trouble(self, writing: state.Writing) -> _Trouble | None:
+        """What is in the way of one of them."""
+        path, how = writing
+        if how in (state.SET, state.CLOSE):
+            return self._of_sysctls(how == state.CLOSE)
+        if how == state.PUT:
+            return self._of_new(path)
+        if how == state.LINK:
+            return self._of_folder(path)
+        folder = os.path.dirname(path)
+        if how == state.NAME:
+            return self._of_folder(folder)
+        if not os.path.lexists(path):
+            return None
+        if how == state.UNNAME:
+            return self._of_folder(folder)
+        if how == state.REMOVE:
+            return _of_name(path) or self._of_folder(folder)
+        if how == state.DROP:
+            return _of_inode(path) or self._of_folder(folder) or self._of_folder(os.path.dirname(marks.RETIRED))
+        if how == state.UPDATE and os.path.islink(path):
+            return "it is a symbolic link", "remove that"
+        return _of_inode(path) or _of_mount(path) or (_of_rights(path) if how == state.UPDATE else None)
+
+    def _of_new(self, path: str) -> _Trouble | None:
+        """What keeps a file from being made or replaced, in a folder that is made if need be."""
+        obstacle = files.obstacle(path)
+        if obstacle:
+            return obstacle, "remove that"
+        unfinished = files.unfinished(path)
+        for name in (path, unfinished):
+            if os.path.lexists(name):
+                found = ("%s is a directory" % name, "remove that") if _is_real_folder(name) else _of_name(name)
+                if found:
+                    return found
+        return self._of_folder(os.path.dirname(path))
+
+    def _of_folder(self, folder: str) -> _Trouble | None:
+        """What keeps names from coming and going in a folder, or in the one in which it would be made."""
+        if folder not in self._folders:
+            if os.path.isdir(folder) or folder in ("", "/"):
+                self._folders[folder] = _of_inode(folder) or _of_mount(folder) or _of_rights(folder)
+            else:
+                self._folders[folder] = self._of_folder(os.path.dirname(folder))
+        return self._folders[folder]
+
+    def _of_sysctls(self, if_new_ones_forward: bool) -> _Trouble | None:
+        if self._is_locked is None:
+            self._is_locked = _is_read_only(sysctl.NETWORK)
+        matters = self._is_locked and (not if_new_ones_forward or self._would_forward())
+        return sysctl.READ_ONLY if matters else None
+
+    @staticmethod
+    def _would_forward() -> bool:
+        """Whether a new namespace forwards from the beginning. Leaves the calling thread in one."""
+        try:
+            unshare_network()
+        except OSError:
+            return False  # the step itself will tell
+        return any(sysctl.read(key) not in (None, "0") for key in model.FORWARDING.values())
+
+
+def _is_real_folder(path: str) -> bool:
+    return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _of_name(path: str) -> _Trouble | None:
+    """What keeps a file from losing its name, or from giving it to another one."""
+    if files.attributes(path) & files.MOUNT_ROOT:
+        return "%s is a mount point" % path, "unmount it"
+    return _of_inode(path)
+
+
+def _of_inode(path: str) -> _Trouble | None:
+    """What keeps a file or a folder from being changed, whoever asks."""
+    remedy = errors.unlocking(path)
+    if remedy:
+        return "%s is %s" % (path, "immutable" if files.attributes(path) & files.IMMUTABLE else "append-only"), remedy
+    return None
+
+
+def _of_mount(path: str) -> _Trouble | None:
+    if _is_read_only(path):
+        return "%s is in a file system that is mounted read-only" % path, "mount it read-write"
+    return None
+
+
+def _of_rights(path: str) -> _Trouble | None:
+    if os.access(path, os.W_OK, effective_ids=True):
+        return None
+    return "this process may not write to %s" % path, errors.BECOME if os.geteuid() != 0 else "let root write there"
+
+
+def _is_read_only(path: str) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
