@@ -483,6 +483,11 @@ BREAKERS = {
         "sysctl_forward_kind::a_stricter_policy_of_others_is_told_once",
         "sysctl_forward_kind::what_is_asked_for_adds_up",
     ),
+    "a template makes an empty list of who may use a port, and everybody may": (
+        "empty_keys::a_port_is_not_opened_to_everybody_by_a_list_that_came_out_empty",
+        "bad_input::bad_input[publish-for-nobody]",
+        "bad_input::bad_input[port-by-no-interface]",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -514,6 +519,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 37)
-    assert len(CASES) == 102
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 38)
+    assert len(CASES) == 103
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
