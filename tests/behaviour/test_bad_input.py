@@ -152,6 +152,7 @@ CASES = [
     Bad("backend-of-an-item", "netns", {"aggregate": [{"name": "inner", "backend": "iptables"}]}, ("backend",)),
     # networks
     Bad("subnet-bits", "bridge_network", network(subnets=["10.50.0.1/24"]), ("10.50.0.1/24", "10.50.0.0/24")),
+    Bad("subnet-nobody", "bridge_network", network(subnets=["0.0.0.0/24"]), ("network blue", "subnets", "0.0.0.0/8")),
     Bad(
         "outside", "bridge_network", network({"name": "web", "addresses": ["10.51.0.9"]}), ("10.51.0.9", "10.50.0.0/24")
     ),
