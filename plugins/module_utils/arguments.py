@@ -60,8 +60,8 @@ PORT: Arguments = {
     "protocol": {"type": "str", "choices": list(model.PROTOCOLS), "default": "tcp"},
     "host_ip": {"type": "str"},
     "bridge": {"type": "str"},
-    "allowed_sources": {"type": "list", "elements": "str", "default": []},
-    "in_interfaces": {"type": "list", "elements": "str", "default": []},
+    "allowed_sources": {"type": "list", "elements": "str"},
+    "in_interfaces": {"type": "list", "elements": "str"},
 }
 ROUTE: Arguments = {
     "to": {"type": "str", "required": True},

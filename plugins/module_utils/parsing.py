@@ -424,21 +424,28 @@ def single(found: model.Address) -> str:
     return str(ipaddress.ip_network(found))
 
 
-_LOOPBACK = {4: ipaddress.ip_network("127.0.0.0/8"), 6: ipaddress.ip_network("::1/128")}
+# In which no interface has an address that others reach.
+_RESERVED = {
+    "0.0.0.0/8": "stands for no host",
+    "127.0.0.0/8": "is the loopback of every host",
+    "224.0.0.0/4": "is for groups (multicast)",
+    "::1/128": "is the loopback of every host",
+    "::ffff:0:0/96": "stands for IPv4 addresses",
+    "fe80::/10": "is link-local, and the kernel gives such addresses to interfaces by itself",
+    "ff00::/8": "is for groups (multicast)",
+}
 
 
 def subnet(option: str, value: object) -> model.Network:
     """A subnet for more than one address, so the prefix length is required."""
     _refuse_bare(option, value, lambda bare: ipaddress.ip_network("%s/%d" % (bare, _usual_length(bare)), strict=False))
     found = network(option, value)
-    if found.is_loopback or found.is_multicast or (found.version == 6 and found.is_link_local):
-        raise model.InvalidRequest(
-            "%s: an interface cannot have an address of %s; choose a private subnet, such as 10.20.0.0/24 or"
-            " fd00:20::/64." % (option, found)
-        )
-    loopback = _LOOPBACK[found.version]
-    if model.overlap(found, loopback):
-        raise model.InvalidRequest("%s: %s includes %s; choose a smaller subnet." % (option, found, loopback))
+    for reserved, why in _RESERVED.items():
+        if model.overlap(found, ipaddress.ip_network(reserved)):
+            raise model.InvalidRequest(
+                "%s: %s is no subnet for hosts, since %s %s; choose a private one, such as 10.20.0.0/24 or"
+                " fd00:20::/64." % (option, found, reserved, why)
+            )
     return found
 
 

@@ -25,6 +25,12 @@ _SINGULAR = {"networks": "network", "endpoints": "endpoint"}
 # Options that take names of objects, which may consist of digits. What is looked up by DNS may not.
 _NAMES = frozenset(("name", "network", "project", "bridge", "netns", "interface", "unit", "services", "endpoint"))
 _NAMES |= {"asked_by", "out_interface", "in_interfaces", "trusted_interfaces", "route_localnet"}
+# Options that limit who may come in. Everybody may where one is left out, so an empty list, which is what a template
+# makes of nobody, would open what it was to close.
+_LIMITS = {
+    "allowed_sources": "leave it out to let everybody in, or list who may come in",
+    "in_interfaces": "leave it out to let clients in by every interface, or list those by which they may come in",
+}
 _FLAGS = dict.fromkeys(("y", "yes", "on", "1", "1.0", "true", "t"), True)
 _FLAGS.update(dict.fromkeys(("n", "no", "off", "0", "0.0", "false", "f"), False))
 
@@ -39,6 +45,7 @@ def as_given(spec: arguments.Arguments, options: arguments.Options, title: str =
         if name not in spec:
             result[name] = value
         elif not _is_empty(value, spec[name]):
+            _refuse_no_limit(title, name, value)
             result[name] = _as_given(_about(title, name), spec[name], value)
         elif spec[name].get("required"):
             result[name] = None  # Ansible would call it missing; the code that reads it can say more
@@ -98,6 +105,7 @@ def read(title: str, spec: arguments.Arguments, value: object) -> arguments.Opti
 
 
 def _read_option(title: str, name: str, option: Option, value: object) -> object:
+    _refuse_no_limit(title, name, value)
     # A template gives an empty text where something is left out.
     if value is None or (value == "" and option["type"] != "raw"):
         if option.get("required"):
@@ -109,6 +117,11 @@ def _read_option(title: str, name: str, option: Option, value: object) -> object
     if option.get("options") and option["type"] == "dict":
         return read(what, option["options"], value)
     return _read_scalar(what, option, value)
+
+
+def _refuse_no_limit(title: str, name: str, value: object) -> None:
+    if name in _LIMITS and value in ("", [], ()):
+        raise model.InvalidRequest(_about(title, "%s: the list is empty; %s." % (name, _LIMITS[name])))
 
 
 def read_list(title: str, name: str, option: Option, value: object) -> list[t.Any]:

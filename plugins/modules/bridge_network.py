@@ -292,16 +292,14 @@ options:
                 type: str
               allowed_sources:
                 description: The subnets, addresses and names of endpoints that may use the port. By default all. The
-                  host itself always may.
+                  host itself always may. An empty list is refused, as it would open the port to everybody.
                 type: list
                 elements: str
-                default: []
               in_interfaces:
                 description: The interfaces by which a client may come in. By default all. The host itself always may
-                  use the port.
+                  use the port. An empty list is refused, as it would open the port to everybody.
                 type: list
                 elements: str
-                default: []
   state:
     description: Whether the networks in the list are there. With V(absent), only their names matter.
     type: str

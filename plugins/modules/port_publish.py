@@ -65,16 +65,14 @@ options:
     type: str
   allowed_sources:
     description: The subnets whose clients may use the port, and endpoints that are on the host, by their names. By
-      default all. The host itself always may.
+      default all. The host itself always may. An empty list is refused, as it would open the port to everybody.
     type: list
     elements: str
-    default: []
   in_interfaces:
     description: The interfaces by which a client may come in. By default all. The host itself always may use the port.
-      A warning names those that are not there.
+      A warning names those that are not there. An empty list is refused, as it would open the port to everybody.
     type: list
     elements: str
-    default: []
 seealso:
   - module: dockerless.network.bridge_firewall
 """

@@ -74,7 +74,8 @@ options:
         elements: str
       gateways:
         description:
-          - The default gateways, at most one of each address family.
+          - The default gateways, at most one of each address family. One is in a subnet of the interface, or is led to
+            by a route without O(peer.routes[].via), or is a link-local address of IPv6.
           - In a namespace that this collection created, they replace a default route that something else added with the
             same metric. In other namespaces, such a route is refused.
         type: list

@@ -52,7 +52,7 @@ def arguments(composition: Composition, report: HostReport) -> dict[str, t.Any]:
             "veth": [_veth(item) for item in present.veth],
             "bridge_firewall": [BridgeFirewallKind.describe(item) for item in present.bridge_firewall],
             "nat_masquerade": [NatMasqueradeKind.describe(item) for item in present.nat_masquerade],
-            "port_publish": [PortPublishKind.describe(item) for item in present.port_publish],
+            "port_publish": [_port(item) for item in present.port_publish],
             "endpoint_service": [_service(item) for item in present.endpoint_service],
         },
         "transition": {
@@ -144,6 +144,11 @@ def _forward(state: str, item: Forwarding) -> Arguments:
 def _masquerade_key(item: Masquerade) -> Arguments:
     key = compact(source=str(item.source), out_interface=str(item.out) or None)
     return dict(_of_project(key, item.network), state="absent")
+
+
+def _port(item: PublishedPort) -> Arguments:
+    """A description has an empty list where everybody may come in, which the module takes for a mistake."""
+    return {name: value for name, value in PortPublishKind.describe(item).items() if value != []}
 
 
 def _port_key(item: PublishedPort) -> Arguments:

@@ -470,9 +470,9 @@ class Fleet:
                 " $tool-legacy -t $table -F; $tool-legacy -t $table -X; done; done",
             )
 
-    def remove_drops(self, host: str) -> None:
+    def remove_drops(self, host: str, backend: str = "") -> None:
         """Delete every rule that drops something, and leave those that translate and accept."""
-        if self.settings.backend == "nftables":
+        if (backend or self.settings.backend) == "nftables":
             table = chain = ""
             deletions = []
             for line in self.lab.run(host, "nft -a list ruleset").stdout.splitlines():

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from fleet import Fleet, Host, Question, remains
+from fleet import Fleet, Host, Question, Run, remains
 
 pytestmark = pytest.mark.once
 
@@ -115,6 +116,36 @@ def test_move(moving: Host, old: str, new: str) -> None:
     assert host.place("db").ask(host.fleet.lan("neighbour", 4), 9000, "udp", keep="outward").text == outward.text
     host.fleet.agent(host.name).call("forget_all")
     put(host, new, state="absent")
+    assert remains(nothing, host.dump()) == ""
+
+
+@pytest.mark.parametrize("backend", ["iptables", "iptables-legacy"])
+def test_the_steps_of_the_role_without_nftables(moving: Host, backend: str) -> None:
+    """Made, changed, left alone and removed, each a task for each kind of object; what is closed is so by its rules."""
+    host, fleet = moving, moving.fleet
+    fleet.switch_iptables(host.name, legacy=backend == "iptables-legacy")
+    nothing = host.dump()
+
+    def play(*networks: dict[str, Any]) -> Run:
+        play = fleet.role([*networks], backend="iptables", prune="project", step_by_step=True)
+        return fleet.play([play], hosts=host.name).must()
+
+    play(*NETWORKS)
+    host.place("web").serve("web", 80, 81, 9000)
+    is_open, closed = open_and_closed(host)
+    fleet.all_open(is_open)
+    fleet.all_closed(closed)
+
+    blue, vault = NETWORKS
+    fleet.remove_drops(host.name, backend)
+    fleet.all_open([question for question in closed if question.port == 81])
+    changed = {**blue, "endpoints": [{**blue["endpoints"][0], "publish": ["8081:80", "8081:80/udp"]}, {"name": "db"}]}
+    play(changed, vault)
+    fleet.all_closed([*closed, *(question for question in is_open if question.port == 8080)])
+    fleet.all_open([replace(question, port=8081) for question in is_open if question.port == 8080])
+    assert play(changed, vault).changed == []
+    fleet.agent(host.name).call("forget_all")
+    play()
     assert remains(nothing, host.dump()) == ""
 
 

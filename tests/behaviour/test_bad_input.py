@@ -144,12 +144,15 @@ CASES = [
     Bad("port-families", "port_publish", {**PORT, "host_ip": "2001:db8:1::11"}, ("2001:db8:1::11", "famil")),
     Bad("port-protocol", "port_publish", {**PORT, "protocol": "icmp"}, ("icmp",)),
     Bad("port-twice", "port_publish", {"aggregate": [PORT, {**PORT, "container_port": "81"}]}, ("8080", "twice")),
+    Bad("port-for-nobody", "port_publish", {**PORT, "allowed_sources": []}, ("allowed_sources", "everybody")),
+    Bad("port-by-no-interface", "port_publish", {**PORT, "in_interfaces": ""}, ("in_interfaces", "every interface")),
     Bad("port-without-target", "port_publish", {"host_port": "8080"}, ("container_ip",)),
     Bad("port-target", "port_publish", {**PORT, "container_ip": "127.0.0.1"}, ("127.0.0.1",)),
     Bad("unknown-option", "netns", {"aggregate": [{"name": "inner", "colour": "blue"}]}, ("item 1", "colour")),
     Bad("backend-of-an-item", "netns", {"aggregate": [{"name": "inner", "backend": "iptables"}]}, ("backend",)),
     # networks
     Bad("subnet-bits", "bridge_network", network(subnets=["10.50.0.1/24"]), ("10.50.0.1/24", "10.50.0.0/24")),
+    Bad("subnet-nobody", "bridge_network", network(subnets=["0.0.0.0/24"]), ("network blue", "subnets", "0.0.0.0/8")),
     Bad(
         "outside", "bridge_network", network({"name": "web", "addresses": ["10.51.0.9"]}), ("10.51.0.9", "10.50.0.0/24")
     ),
@@ -187,6 +190,12 @@ CASES = [
         ("8000-8002:80-81", "unequal"),
     ),
     Bad("publish-protocol", "bridge_network", network({"name": "web", "publish": ["80:80/icmp"]}), ("icmp",)),
+    Bad(
+        "publish-for-nobody",
+        "bridge_network",
+        network({"name": "web", "publish": [{"container_port": 80, "allowed_sources": []}]}),
+        ("network blue", "endpoint web", "allowed_sources", "everybody"),
+    ),
     Bad("publish-option", "bridge_network", network({"name": "web", "publish": [{"port": 80}]}), ("port",)),
     Bad("network-option", "bridge_network", network(colour="blue"), ("network blue", "colour")),
     Bad("network-typo", "bridge_network", network(subnet="10.50.0.0/24"), ("network blue", "subnet", "subnets")),

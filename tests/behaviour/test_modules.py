@@ -778,6 +778,22 @@ class TestWithoutBridge:
             assert (answer.seen, answer.label) == (lab0.fleet.lan("neighbour", version), "lab0")
             assert lab0.place("lab0").ask(lab0.fleet.lan(lab0.name, version), 8080).label == "lab0"
 
+    @pytest.mark.once
+    def test_by_gateways_outside_the_subnets(self, lab0: Host) -> None:
+        """The link-local address of the router, and one that is only on the link by a route."""
+        link_local = re.search(r"inet6 (fe80::\S+)/64", lab0.run("ip -6 address show dev v-lab0"))
+        assert link_local is not None
+        inside = {"netns": "lab0", "addresses": ["10.60.0.2/32", "fd00:60::2/126"]}
+        routed = {
+            "name": "v-lab0",
+            "addresses": ["10.60.0.1/30", "fd00:60::1/126"],
+            "peer": {**inside, "gateways": ["10.60.0.1", link_local[1]], "routes": [{"to": "10.60.0.1"}]},
+        }
+        assert lab0.look("veth", **routed).commands == lab0.do("veth", **routed).commands
+        assert f"default via {link_local[1]}" in lab0.run("ip -n lab0 -6 route")
+        self.test_to_the_outside(lab0)
+        assert not lab0.do("veth", **routed).changed
+
     def test_leaves_nothing(self, lab0: Host) -> None:
         lab0.do(
             "nat_masquerade",

@@ -514,6 +514,27 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
 }
 
 
+ELSEWHERE = {4: "198.51.100.0/24", 6: "2001:db8:9::/64"}
+# The limits of a published port, why it takes no packet from the neighbour, and the remedy.
+OTHERS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "absent interfaces": (
+        {"in_interfaces": ["old0", "old1"]},
+        "that come in by old0 or old1, and there is no such interface on host",
+        "Replace old0 and old1 in in_interfaces of the port by an interface that is there, and run the playbook.",
+    ),
+    "another interface": (
+        {"in_interfaces": ["up1", "old0"]},
+        "that come in by old0 or up1, and this one came in by up0",
+        "Add up0 to in_interfaces of the port",
+    ),
+    "other sources": (
+        {"allowed_sources": [*ELSEWHERE.values()]},
+        "from {elsewhere}, and this one came from {neighbour}",
+        "Add {neighbour} to allowed_sources of the port",
+    ),
+}
+
+
 # What somebody has done by hand, the layer, and whether the hosts file of the endpoint is still there.
 WITHOUT_ADDRESSES = f"ip -n web address del {WEB}/24 dev eth0; ip -n web address del {SIX[WEB]}/64 dev eth0"
 LOST_NETWORK = {
@@ -560,6 +581,22 @@ class TestOurOwnRules:
         serving.make(NETWORKS[0], {**NETWORKS[1], "masquerade": True})
         for v in (4, 6):
             assert serving.check("app", of(v, NEIGHBOUR), 99)["verdict"] == "arrives"
+
+    @pytest.mark.parametrize("limits", OTHERS)
+    def test_a_port_that_is_published_for_others(self, serving: PathWorld, limits: str) -> None:
+        limit, reason, remedy = OTHERS[limits]
+        port = {"host_port": 8081, "container_port": 80, **limit}
+        serving.make(NETWORKS[0], {**NETWORKS[1], "endpoints": [{**PUBLISHED[0], "publish": [port]}]})
+        for v, active in ((4, True), (6, True), (6, False)):
+            found = serving.check("outside", of(v, HOST), 8081, source_address=of(v, NEIGHBOUR), active=active)
+            published = f"port 8081/tcp of {of(v, HOST)} is published, but only for packets "
+            assert (found["verdict"], found["layer"]) == ("refused", "publish"), found
+            words = {"elsewhere": ELSEWHERE[v], "neighbour": of(v, NEIGHBOUR)}
+            assert found["reason"] == published + reason.format(**words), found
+            assert remedy.format(**words) in found["advice"], found
+            assert is_on_the_page(
+                f"TestOurOwnRules::test_a_port_that_is_published_for_others[{limits}]", found["advice"]
+            )
 
     def test_a_lost_default_route_is_not_that_of_an_internal_network(self, each: PathWorld) -> None:
         def ask() -> dict[int, dict[str, Any]]:

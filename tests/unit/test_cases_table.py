@@ -472,7 +472,7 @@ BREAKERS = {
         "path_check::TestOurOwnRules::a_masquerade_by_an_interface_that_has_another_name_now",
     ),
     "the steps of the role do not know what one call knows": (
-        "check_mode::two_lists_of_a_play_are_foreseen_with_a_subnet_each",
+        "check_mode::the_lists_of_a_play_are_foreseen_with_a_subnet_each",
         "compose_filter::an_endpoint_in_a_namespace_that_has_lost_its_name_keeps_its_address",
     ),
     "a FIFO where a file is expected holds the run for ever": (
@@ -496,6 +496,29 @@ BREAKERS = {
         "netns_file_kind::the_folder_around_them_is_given_back_to_root_if_nobody_else_uses_it",
         "netns_file_kind::the_folder_around_them_stays_open_if_others_use_it_and_that_is_told",
         "coexist::the_file_of_our_zone_is_written_anew_if_it_is_in_other_hands",
+    ),
+    "a template makes an empty list of who may use a port, and everybody may": (
+        "empty_keys::a_port_is_not_opened_to_everybody_by_a_list_that_came_out_empty",
+        "bad_input::bad_input[publish-for-nobody]",
+        "bad_input::bad_input[port-by-no-interface]",
+    ),
+    "a port that is published for others counts as not published": (
+        "path_check::TestOurOwnRules::a_port_that_is_published_for_others[absent interfaces]",
+        "path_check::TestOurOwnRules::a_port_that_is_published_for_others[another interface]",
+        "path_check::TestOurOwnRules::a_port_that_is_published_for_others[other sources]",
+    ),
+    "a route that the kernel takes is refused, and one that it refuses is not": (
+        "modules::TestWithoutBridge::by_gateways_outside_the_subnets",
+        "veth_kind::a_gateway_may_be_link_local_or_on_the_link_by_a_route_and_that_route_comes_first",
+        "veth_kind::an_end_on_which_ipv6_is_off_takes_no_route_of_ipv6",
+    ),
+    "check mode forgets what another list of the play would have made, as one is in steps and the other is not": (
+        "check_mode::the_lists_of_a_play_are_foreseen_with_a_subnet_each",
+        "compose_filter::what_an_earlier_list_would_have_made_has_its_subnet",
+    ),
+    "a subnet that cannot be is refused for an address that nobody has written": (
+        "bad_input::bad_input[subnet-nobody]",
+        "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value",
     ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
@@ -528,6 +551,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 40)
-    assert len(CASES) == 105
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 45)
+    assert len(CASES) == 110
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")

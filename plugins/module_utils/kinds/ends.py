@@ -88,8 +88,10 @@ def parse_routes(
     routes = [model.Route(model.ANYWHERE[via.version], via) for via in _gateways(options, words)]
     routes += [_parse_route(item, words) for item in options.get("routes") or ()]
     wanted: set[tuple[model.Network, int | None]] = set()
+    on_link = [route.to for route in routes if route.via is None]
     for route in routes:
-        _require_reachable(route, addresses, words)
+        _require_version(route, addresses, words)
+        _require_reachable(route, addresses, words, on_link)
         _refuse_subnet(route, addresses, words)
         key = (route.to, metric_of(route))
         if key in wanted:
@@ -122,11 +124,34 @@ def _gateways(options: arguments.Options, words: Words, name: str = "gateways") 
     return gateways
 
 
-def _require_reachable(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
-    """Raise InvalidRequest for a gateway outside the link's subnets, which the kernel would refuse half-way."""
+def _require_version(route: model.Route, addresses: t.Sequence[model.Interface] | None, words: Words) -> None:
+    """Raise InvalidRequest for a route of IPv6 by a link on which that is off, see end_sysctls()."""
+    if route.to.version == 6 and route.via is None and addresses is not None and not _speak_ipv6(addresses):
+        option = words.option("addresses")
+        raise words.wrong(
+            "the route to %s needs an IPv6 address in %s, since IPv6 is off without one" % (target_of(route), option)
+        )
+
+
+def _speak_ipv6(addresses: t.Iterable[model.Interface]) -> bool:
+    return any(address.version == 6 for address in addresses)
+
+
+def _require_reachable(
+    route: model.Route,
+    addresses: t.Sequence[model.Interface] | None,
+    words: Words,
+    on_link: t.Sequence[model.Network] = (),
+) -> None:
+    """Raise InvalidRequest for a gateway that is no neighbour, which the kernel would refuse half-way.
+
+    Neighbours are those in the link's subnets and at the other end of its routes without a gateway. A link-local
+    address is always one, where there is IPv6.
+    """
     if route.via is None or addresses is None:
         return
-    if not any(route.via.version == address.version and route.via in address.network for address in addresses):
+    near = [*(address.network for address in addresses), *on_link]
+    if not (_is_link_local(route.via) and _speak_ipv6(addresses)) and not _lies_in(route.via, near):
         subnets = ", ".join(model.spelled(addresses)) or "none"
         option = words.option("addresses")
         raise words.wrong("the gateway %s lies in no subnet of %s (%s)" % (route.via, option, subnets))
@@ -213,14 +238,19 @@ def refuse_unreachable(owner: str, end: model.End, there: state.Link | None, wor
     """Raise Conflict for a gateway that an end cannot reach by the addresses that it has or lacks."""
     if end.addresses is not None:
         return  # then its options were enough to see it
+    off = there is not None and world.sysctl(end.place, "net/ipv6/conf/%s/disable_ipv6" % there.name) == "1"
+    for route in [route for route in end.routes if off and route.to.version == 6]:
+        raise model.Conflict(
+            "%s: %s in %s takes no route of IPv6 (%s), which is off there (disable_ipv6); give it an IPv6 address."
+            % (owner, end.name, end.place, target_of(route))
+        )
     near = [route.to for route in end.routes if route.via is None]
     near += [] if there is None else [address.network for address in there.addresses]
     if there is not None:
         entries = world.routes(end.place)
         near += [e.route.to for e in entries if e.link == there.name and e.route.via is None]
     for via in [route.via for route in end.routes if route.via is not None]:
-        is_link_local = via.version == 6 and via.is_link_local
-        if not is_link_local and not any(via.version == net.version and via in net for net in near):
+        if not _is_link_local(via) and not _lies_in(via, near):
             raise model.Conflict(
                 "%s: %s in %s has no address in the subnet of its gateway %s; give it addresses."
                 % (owner, end.name, end.place, via)
@@ -229,6 +259,14 @@ def refuse_unreachable(owner: str, end: model.End, there: state.Link | None, wor
 
 def _ip(address: model.Interface) -> str:
     return str(address.ip)
+
+
+def _is_link_local(address: model.Address) -> bool:
+    return address.version == 6 and address.is_link_local
+
+
+def _lies_in(address: model.Address, networks: t.Iterable[model.Network]) -> bool:
+    return any(address.version == network.version and address in network for network in networks)
 
 
 # ---- in the words of the options
@@ -392,12 +430,14 @@ def add_routes(end: model.End, routes: t.Sequence[model.Route], replaces: bool =
     """The steps that come last, since a route needs a link that is up and a gateway in its subnets.
 
     In a namespace of ours, a new route also replaces a blackhole or the like, which is not among the routes we read.
+    Those without a gateway come first, as they may lead to the gateways of others.
     """
     if not routes:
         return []
     from .. import link_operations
 
-    return [link_operations.AddRoute(end.place, end.name, route, replaces=replaces) for route in routes]
+    ordered = sorted(routes, key=lambda route: route.via is not None)
+    return [link_operations.AddRoute(end.place, end.name, route, replaces=replaces) for route in ordered]
 
 
 def end_addresses(end: model.End, there: state.Link | None) -> list[operations.Operation]:

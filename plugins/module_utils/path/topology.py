@@ -16,7 +16,9 @@ import sys
 import typing as t
 
 from .. import marks, model
+from ..firewall.backend import FirewallError
 from ..firewall.foreign import nft_text
+from ..firewall.session import FirewallSession
 from ..kernel import decode, netlink
 from ..kernel.diag import listeners
 from ..kernel.errors import KernelError
@@ -465,6 +467,13 @@ class Topology:
     def names(self) -> list[str]:
         """The named namespaces."""
         return [name for name, entry in self._host.namespaces().items() if entry.inode]
+
+    def published(self) -> list[model.PublishedPort]:
+        """The ports of the host that rules of ours publish, as far as these can be read."""
+        session = FirewallSession(self._host.netfilter())
+        with contextlib.suppress(FirewallError):
+            session.open()
+        return list(session.ports)
 
     def called(self, name: str, asker: Node | None) -> list[model.Address]:
         """The addresses of a name, such as an alias, by the hosts file of an endpoint, or by those of all of them."""

@@ -14,7 +14,7 @@ import typing as t
 
 from .. import model, owners
 from ..records import replace
-from . import ipsec, remedies, whose
+from . import ipsec, published, remedies, whose
 from .internal import internal_networks, lost_network
 from .packet import Packet
 from .rules import DROP, PASS, REJECT, UNKNOWN, Outcome
@@ -386,16 +386,12 @@ class Walk(Follower):
             reason %= (packet.dport, packet.protocol, packet.to, untracked[1].because)
             owner = whose.of_rule(*untracked)
             self._stop(REFUSED, "publish", at(node), reason, remedies.without(*untracked), packet, owner=owner)
-        self._stop(
-            REFUSED,
-            "publish",
-            at(node),
-            "no rule publishes port %d/%s of %s, and nothing on the host itself listens there"
-            % (packet.dport, packet.protocol, packet.to),
-            'Set publish: ["%d:PORT"] for the endpoint and run the role, which also restores deleted rules; or'
-            " use the module port_publish." % packet.dport,
-            packet,
-        )
+        reason = "no rule publishes port %d/%s of %s, and nothing on the host itself listens there"
+        reason %= (packet.dport, packet.protocol, packet.to)
+        advice = 'Set publish: ["%d:PORT"] for the endpoint and run the role, which also restores deleted rules; or'
+        advice = (advice + " use the module port_publish.") % packet.dport
+        found = published.for_others(node, packet, self.topology.published())
+        self._stop(REFUSED, "publish", at(node), *(found or (reason, advice)), packet)
         return True
 
     def _answers_echo(self, node: Node, packet: Packet) -> None:

@@ -45,6 +45,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.marks import (
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
+    LINK_LOCAL,
     VERSIONS,
     DefaultRule,
     Interface,
@@ -745,8 +746,9 @@ class MemoryStack:
         if route.to in self._space.dead_ends and not replaces:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         self._space.dead_ends.discard(route.to)
-        near = [a.network for a in found.addresses if route.via is not None and a.version == route.via.version]
-        if route.via is not None and not any(route.via in network for network in near):
+        near = [LINK_LOCAL[6], *(a.network for a in found.addresses)]
+        near += [e.route.to for e in known if e.link == link and e.route.via is None]
+        if route.via is not None and not any(route.via in net for net in near if net.version == route.via.version):
             raise KernelError("add route to %s" % route.to, "the gateway is in no subnet of the link")
         if (link, route.to) in self._space.flushed:
             self._space.flushed.remove((link, route.to))

@@ -4,7 +4,8 @@
 
 """A key without a value, such as `endpoints:`, counts as absent: each option, at each level, in each way of calling.
 
-An empty text does as well, as templates make it; only where it could mean no as well as the default it is refused.
+An empty text does as well, as templates make it; only where it could mean no as well as the default it is refused. So
+is an empty list, where it could mean nobody as well as everybody.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ansible_collections.dockerless.network.plugins.module_utils import entry
 from ansible_collections.dockerless.network.plugins.module_utils.arguments import STATE
 from ansible_collections.dockerless.network.plugins.module_utils.composition import spec
 from ansible_collections.dockerless.network.plugins.module_utils.composition.compose import compose
+from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.registry import ROWS
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
 from ansible_collections.dockerless.network.plugins.module_utils.reading import as_given
 from ansible_collections.dockerless.network.plugins.module_utils.report import HostReport
 
@@ -27,6 +30,11 @@ Options = dict[str, Any]
 ENDPOINT: Options = {"name": "web"}
 PORT: Options = {"container_port": 80, "host_port": 8080}
 FLOW: Options = {"to": "10.20.0.2"}
+# Who may come in to a port: everybody if these are left out.
+LIMITS = {
+    "allowed_sources": "leave it out to let everybody in, or list who may come in",
+    "in_interfaces": "leave it out to let clients in by every interface, or list those by which they may come in",
+}
 # For each dictionary of options in a network: what it cannot do without, and the network around it.
 NETWORK: dict[str, tuple[Mapping[str, Any], Options, Any]] = {
     "network": (spec.NETWORK, {}, lambda options: options),
@@ -63,7 +71,7 @@ def options_of_networks() -> Iterator[Any]:
 @pytest.mark.parametrize(("where", "name"), list(options_of_networks()))
 def test_in_a_list_of_networks(where: str, name: str, empty: Any) -> None:
     unused, needed, around = NETWORK[where]
-    if (name, empty) == ("masquerade", ""):
+    if empty == "" and name in {"masquerade", *LIMITS}:
         return
     base = {"name": "blue", "subnets": ["10.20.0.0/24"]}
 
@@ -99,3 +107,19 @@ def test_in_a_single_module(kind: str, many: bool) -> None:
 
     assert parsed(emptied(ITEMS[kind], item)) == parsed(ITEMS[kind])
     assert ITEMS.keys() == {row.name for row in ROWS if row.has_module}
+
+
+@pytest.mark.parametrize("empty", [[], ""], ids=["list", "text"])
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_port_is_not_opened_to_everybody_by_a_list_that_came_out_empty(name: str, empty: Any) -> None:
+    message = f"{name}: the list is empty; {LIMITS[name]}."
+    network = {"name": "blue", "endpoints": [{**ENDPOINT, "publish": [{**PORT, name: empty}]}]}
+    with pytest.raises(InvalidRequest) as refused:
+        compose([network], HostReport())
+    assert str(refused.value) == f"network blue: endpoint web: publish: {message}"
+
+    item, port = {**PortPublishKind.ARGUMENTS, **STATE}, ITEMS["port_publish"]
+    with pytest.raises(InvalidRequest, match=f"^{name}: the list is empty"):
+        as_given(item, {**port, name: empty})
+    with pytest.raises(InvalidRequest, match=f"^aggregate, item 2: {name}: the list is empty"):
+        entry._items({"aggregate": [port, {**port, name: empty}]}, item)

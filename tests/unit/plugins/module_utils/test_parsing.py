@@ -220,11 +220,25 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
         ),
         (parsing.interface, "224.0.0.1/24", "an interface cannot have the address 224.0.0.1."),
         (parsing.interface, "0.0.0.0/24", "an interface cannot have the address 0.0.0.0."),
-        (
-            parsing.subnet,
-            "127.0.0.0/24",
-            "an interface cannot have an address of 127.0.0.0/24; choose a private subnet, such as 10.20.0.0/24 or"
-            " fd00:20::/64.",
+        *(
+            (
+                parsing.subnet,
+                subnet,
+                f"{ip_network(subnet)} is no subnet for hosts, since {why}; choose a private one, such as"
+                " 10.20.0.0/24 or fd00:20::/64.",
+            )
+            for subnet, why in (
+                ("0.0.0.0/24", "0.0.0.0/8 stands for no host"),
+                ("0.0.0.0/0", "0.0.0.0/8 stands for no host"),
+                ("127.0.0.0/24", "127.0.0.0/8 is the loopback of every host"),
+                ("64.0.0.0/2", "127.0.0.0/8 is the loopback of every host"),
+                ("224.0.0.0/24", "224.0.0.0/4 is for groups (multicast)"),
+                ("::/0", "::1/128 is the loopback of every host"),
+                ("::/64", "::1/128 is the loopback of every host"),
+                ("::ffff:10.0.0.0/120", "::ffff:0:0/96 stands for IPv4 addresses"),
+                ("fe80::/64", "fe80::/10 is link-local, and the kernel gives such addresses to interfaces by itself"),
+                ("ff00::/64", "ff00::/8 is for groups (multicast)"),
+            )
         ),
         (parsing.interface, "255.255.255.255/32", "an interface cannot have the address 255.255.255.255."),
         (
@@ -232,9 +246,6 @@ def test_good_values_have_one_form(parse: Callable[[str, Any], Any], value: Any,
             "10.20.0.1/0",
             "10.20.0.1/0 would take all addresses for neighbours; write the prefix length of its subnet.",
         ),
-        (parsing.subnet, "0.0.0.0/0", "0.0.0.0/0 includes 127.0.0.0/8; choose a smaller subnet."),
-        (parsing.subnet, "64.0.0.0/2", "64.0.0.0/2 includes 127.0.0.0/8; choose a smaller subnet."),
-        (parsing.subnet, "::/0", "::/0 includes ::1/128; choose a smaller subnet."),
         *(
             (parsing.gateway, bad, f"{bad} cannot be the address of a gateway.")
             for bad in ("0.0.0.0", "::", "127.0.0.1", "224.0.0.1", "255.255.255.255", "ff02::1")

@@ -59,8 +59,6 @@ def test_the_example_of_the_design() -> None:
         "container_port": "80",
         "protocol": "tcp",
         "bridge": "br-blue",
-        "allowed_sources": [],
-        "in_interfaces": [],
         "network": "blue",
         "host_port": "8080",
     }

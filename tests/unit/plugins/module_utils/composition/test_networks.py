@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 import pytest
@@ -166,9 +166,9 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
         ),
         (
             [{"name": "blue", "subnets": ["::ffff:10.0.0.0/104"]}],
-            # Python 3.13 and newer spell it ::ffff:10.0.0.1
-            f"network blue: addresses: {ip_address('::ffff:10.0.0.1')} stands for an IPv4 address; choose one that"
-            " packets carry.",
+            # Python 3.13 and newer spell it ::ffff:10.0.0.0
+            f"network blue: subnets: {ip_network('::ffff:10.0.0.0/104')} is no subnet for hosts, since ::ffff:0:0/96"
+            " stands for IPv4 addresses; choose a private one, such as 10.20.0.0/24 or fd00:20::/64.",
         ),
         (
             [blue(web(), web())],

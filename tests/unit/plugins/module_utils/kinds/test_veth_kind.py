@@ -192,6 +192,15 @@ def test_a_default_route_is_of_the_family_of_its_gateway(route: Mapping[str, Any
             "veth v-blue-web: there are two routes to ::/0 with the same metric.",
         ),
         ({"addresses": []}, "veth v-blue-web: the gateway 10.20.0.1 lies in no subnet of peer.addresses (none)."),
+        (
+            {"addresses": ["10.20.0.2/24"], "gateways": ["fe80::1"]},
+            "veth v-blue-web: the gateway fe80::1 lies in no subnet of peer.addresses (10.20.0.2/24).",
+        ),
+        (
+            {"addresses": ["10.20.0.2/24"], "gateways": [], "routes": [{"to": "fd00:9::/64"}]},
+            "veth v-blue-web: the route to fd00:9::/64 needs an IPv6 address in peer.addresses, since IPv6 is off"
+            " without one.",
+        ),
         ({"routes": [{"to": "10.0.0.1/8"}]}, "peer.routes.to: 10.0.0.1/8 has host bits set; did you mean 10.0.0.0/8?"),
         ({"routes": [{}]}, "veth v-blue-web: a route needs the option to."),
         (
@@ -331,6 +340,28 @@ def test_a_gateway_may_be_reached_by_the_addresses_that_are_there_or_by_a_route(
 
     assert converge(host, web({"addresses": None, "gateways": ["10.20.0.1"]})).changed
     assert once(host, web({"addresses": None, "gateways": [], "routes": beside}), check_mode=True).changed
+
+
+def test_a_gateway_may_be_link_local_or_on_the_link_by_a_route_and_that_route_comes_first() -> None:
+    gateways = {"gateways": ["10.99.0.1", "fe80::1"], "routes": [{"to": "10.99.0.1"}]}
+
+    outcome = converge(host_with(), web({"addresses": ["10.20.0.2/32", "fd00:20::2/64"], **gateways}))
+
+    assert [command.partition(" route ")[2] for command in outcome.commands if " proto 108" in command] == [
+        "add 10.99.0.1/32 dev eth0 proto 108",
+        "add default via 10.99.0.1 dev eth0 proto 108",
+        "add default via fe80::1 dev eth0 proto 108",
+    ]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("way", [{"gateways": ["fe80::1"]}, {"gateways": [], "routes": [{"to": "fd00:9::/64"}]}])
+def test_an_end_on_which_ipv6_is_off_takes_no_route_of_ipv6(check_mode: bool, way: Mapping[str, Any]) -> None:
+    host = host_with()
+    once(host, web({"addresses": ["10.20.0.2/24"], "gateways": []}))
+
+    with pytest.raises(Conflict, match="eth0 in namespace web takes no route of IPv6"):
+        once(host, web({"addresses": None, **way}), check_mode=check_mode)
 
 
 def test_an_endpoint_without_ipv6_has_none_at_all() -> None:
