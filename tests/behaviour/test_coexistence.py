@@ -506,6 +506,27 @@ table inet theirs {
 }
 EOF
 """
+# The last rules only say how to drop, and packets to the host itself are dropped by them as well.
+NFT_ANSWERS = """
+nft -f - <<'EOF'
+table inet theirs {
+    chain answers {
+        meta l4proto tcp reject with tcp reset
+        reject
+    }
+    chain input {
+        type filter hook input priority 10; policy accept;
+        iifname wg0 jump answers
+    }
+    chain forward {
+        type filter hook forward priority 10; policy accept;
+        ct state established,related accept
+        tcp dport 9000 drop
+        counter jump answers
+    }
+}
+EOF
+"""
 HANDLES = "nft -a list chain inet theirs forward | sed -n 's/.*%s.* # handle //p'"
 NFT_TAKEN = "for h in $(%s); do nft delete rule inet theirs forward handle $h; done" % (HANDLES % MARK)
 IPTABLES_TAKEN = """
@@ -525,6 +546,7 @@ CATCH_ALL = {
         NFT_TAKEN,
     ),
 }
+CATCH_ALL["nft-answers"] = (NFT_ANSWERS, *CATCH_ALL["nft-rule"][1:])
 for _variant in ("nft", "legacy"):
     CATCH_ALL[f"{_variant}-iptables-policy"] = (
         by_iptables(_variant, REPLIES, BEFORE, "-P FORWARD DROP"),

@@ -186,9 +186,9 @@ class _Walk:
         ``partly``: only some of the packets come here, so that a message must not name the others.
         """
         fewer = False
-        for rule in chain.rules if depth < _DEEPEST else ():
+        for place, rule in enumerate(chain.rules) if depth < _DEEPEST else ():
             found = hits.of(rule, self._traffic)
-            if found == hits.NONE or not rule.verdict or self._only_notes(rule):
+            if found == hits.NONE or not rule.verdict or self._only_notes(rule) or rules.answers_at_end(chain, place):
                 continue
             called = self._place[0].chains.get(rule.target)
             inner = self._through(called, partly or found != hits.ALL, depth + 1) if called is not None else None

@@ -839,6 +839,13 @@ def test_frames_on_a_link(family: str, hook: str, dev: Any, expression: list[Any
     assert [sentence.rpartition('" ')[2] for sentence in found] == ([f"{whose}, drops {what}"] if what else [])
 
 
+def test_a_rule_that_only_answers_what_is_dropped_anyway_is_not_told() -> None:
+    answers = "FORWARD -p tcp -j REJECT --reject-with tcp-reset"
+    assert told(saved(answers, "FORWARD -m limit --limit 1/sec -j LOG", "FORWARD -j REJECT")) == []
+    (sentence,) = told(saved(answers, "FORWARD -i lan0 -j DROP"))
+    assert sentence.endswith(f"rule 1, drops {PORT}")
+
+
 # ---- what to do
 
 
