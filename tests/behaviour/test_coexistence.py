@@ -721,6 +721,18 @@ def all_but_few(kind: str, native: str, options: str) -> str:
     return by_iptables(kind, REPLIES) + "\n".join(lines)
 
 
+def test_the_advice_about_a_rule_of_iptables_is_right_behind_the_jumps_of_the_same_run(host: Host) -> None:
+    variant = "legacy" if host.fleet.settings.legacy_tables else "nft"
+    host.run(by_iptables(variant, REPLIES, "-A FORWARD -o br-blue -j DROP"))
+    before = host.all_of_theirs()
+    first = [host.converge(check=check).data["warnings"] for check in (True, False)]
+    assert first == [host.converge().data["warnings"]] * 2 and len(first[0]) == 2
+    host.heed(host.foreign)
+    assert host.all_of_theirs() == [line for line in before if "-j DROP" not in line]
+    assert host.converge().warnings == ""
+    host.works()
+
+
 @pytest.mark.parametrize("kind", ["native", "nft", "legacy"])
 def test_rules_that_drop_all_but_a_few_are_named_if_we_are_not_among_these(host: Host, kind: str) -> None:
     there = all_but_few(kind, *SPARING)
