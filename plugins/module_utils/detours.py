@@ -53,6 +53,15 @@ class Detours:
         for rule in self._rules:
             if rule.nowhere and rule.stops(address, link):
                 yield "packets from %%s are stopped by %s" % _discarding(rule)
+            if self._leads_all(rule, address.version):
+                return  # no packet comes to the rules behind it
+
+    def _leads_all(self, rule: decode.RuleEntry, version: int) -> bool:
+        """Whether a rule has a route for every packet without a mark."""
+        if rule.nowhere or not rule.table or rule.suppresses or not rule.is_for_all or rule.source.version != version:
+            return False
+        routes = [entry for entry in self._table(rule.table) if entry.route.to.version == version]
+        return any(not entry.route.to.prefixlen and entry.kind != "throw" for entry in routes)
 
     def _to(self, link: str, address: model.Address, own: model.Network) -> t.Iterator[str]:
         """The first route or rule that decides about packets for an address, if it is an obstacle."""

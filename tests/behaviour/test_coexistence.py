@@ -506,6 +506,27 @@ table inet theirs {
 }
 EOF
 """
+# The last rules only say how to drop, and packets to the host itself are dropped by them as well.
+NFT_ANSWERS = """
+nft -f - <<'EOF'
+table inet theirs {
+    chain answers {
+        meta l4proto tcp reject with tcp reset
+        reject
+    }
+    chain input {
+        type filter hook input priority 10; policy accept;
+        iifname wg0 jump answers
+    }
+    chain forward {
+        type filter hook forward priority 10; policy accept;
+        ct state established,related accept
+        tcp dport 9000 drop
+        counter jump answers
+    }
+}
+EOF
+"""
 HANDLES = "nft -a list chain inet theirs forward | sed -n 's/.*%s.* # handle //p'"
 NFT_TAKEN = "for h in $(%s); do nft delete rule inet theirs forward handle $h; done" % (HANDLES % MARK)
 IPTABLES_TAKEN = """
@@ -525,6 +546,7 @@ CATCH_ALL = {
         NFT_TAKEN,
     ),
 }
+CATCH_ALL["nft-answers"] = (NFT_ANSWERS, *CATCH_ALL["nft-rule"][1:])
 for _variant in ("nft", "legacy"):
     CATCH_ALL[f"{_variant}-iptables-policy"] = (
         by_iptables(_variant, REPLIES, BEFORE, "-P FORWARD DROP"),
@@ -697,6 +719,18 @@ def all_but_few(kind: str, native: str, options: str) -> str:
         )
     lines = [f"{few['tool']}-{kind} -A FORWARD {options.format(**few)} -j DROP" for few in FEW]
     return by_iptables(kind, REPLIES) + "\n".join(lines)
+
+
+def test_the_advice_about_a_rule_of_iptables_is_right_behind_the_jumps_of_the_same_run(host: Host) -> None:
+    variant = "legacy" if host.fleet.settings.legacy_tables else "nft"
+    host.run(by_iptables(variant, REPLIES, "-A FORWARD -o br-blue -j DROP"))
+    before = host.all_of_theirs()
+    first = [host.converge(check=check).data["warnings"] for check in (True, False)]
+    assert first == [host.converge().data["warnings"]] * 2 and len(first[0]) == 2
+    host.heed(host.foreign)
+    assert host.all_of_theirs() == [line for line in before if "-j DROP" not in line]
+    assert host.converge().warnings == ""
+    host.works()
 
 
 @pytest.mark.parametrize("kind", ["native", "nft", "legacy"])

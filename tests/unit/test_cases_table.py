@@ -520,6 +520,21 @@ BREAKERS = {
         "bad_input::bad_input[subnet-nobody]",
         "parsing::a_bad_value_gets_one_sentence_with_the_option_and_the_value",
     ),
+    "a chain ends with a jump to one that logs and drops for the host as well, or with how to reject": (
+        "coexistence::a_catch_all_of_others_closes_what_they_do_not_name_and_not_our_networks",
+        "coexist::a_chain_that_the_host_itself_drops_by_as_well_stays_as_it_is",
+        "coexist::our_packets_pass_behind_what_is_specific_and_before_the_end",
+        "droppers::a_rule_that_only_answers_what_is_dropped_anyway_is_not_told",
+    ),
+    "the advice of a run names a rule by a number that the same run changes": (
+        "coexistence::the_advice_about_a_rule_of_iptables_is_right_behind_the_jumps_of_the_same_run",
+        "droppers::the_place_of_a_rule_and_its_packets_are_told",
+        "droppers::what_to_do_is_told",
+    ),
+    "a warning of a rule of routing that no packet comes to": (
+        "detours::no_packet_comes_to_a_rule_behind_a_table_with_a_default_route",
+        "detours::a_rule_that_discards_what_comes_from_an_endpoint",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -551,6 +566,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 45)
-    assert len(CASES) == 110
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 48)
+    assert len(CASES) == 113
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")

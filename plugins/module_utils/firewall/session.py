@@ -207,10 +207,11 @@ class FirewallSession:
 
         desired = self.desired
         backend = self._source.backend
-        found = measures(self.foreign, self.current, desired, backend.jumps(backend.expected(desired)))
+        jumps = backend.jumps(backend.expected(desired))
+        found = measures(self.foreign, self.current, desired, jumps)
         if desired.policies or desired.masquerades or desired.ports:
             around = _around(default_link, links)
-            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed):
+            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed, jumps=jumps):
                 warn(obstacle + ".")
         self._warn_of_troubles(warn)
         return found

@@ -15,6 +15,7 @@ import typing as t
 
 from ... import model, owners
 from ...records import replace
+from ..backend import BaseChain
 from ..save_text import text_of
 from . import hits, hooks, reader, rules
 
@@ -186,9 +187,9 @@ class _Walk:
         ``partly``: only some of the packets come here, so that a message must not name the others.
         """
         fewer = False
-        for rule in chain.rules if depth < _DEEPEST else ():
+        for place, rule in enumerate(chain.rules) if depth < _DEEPEST else ():
             found = hits.of(rule, self._traffic)
-            if found == hits.NONE or not rule.verdict or self._only_notes(rule):
+            if found == hits.NONE or not rule.verdict or self._only_notes(rule) or rules.answers_at_end(chain, place):
                 continue
             called = self._place[0].chains.get(rule.target)
             inner = self._through(called, partly or found != hits.ALL, depth + 1) if called is not None else None
@@ -256,9 +257,9 @@ class _Walk:
 # ---- in words
 
 
-def sentences(found: t.Sequence[Dropper]) -> list[str]:
-    """These rules in sentences."""
-    shown = ["%s drops %s; %s" % (_named(one), one.traffic.what, _advice(one)) for one in found[:_MOST]]
+def sentences(found: t.Sequence[Dropper], jumps: t.Mapping[BaseChain, int] | None = None) -> list[str]:
+    """These rules in sentences; ``jumps``: with their numbers after a run that leaves so many rules of ours on top."""
+    shown = ["%s drops %s; %s" % (_named(one, jumps), one.traffic.what, _advice(one)) for one in found[:_MOST]]
     rest = len(found) - _MOST
     return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
 
@@ -276,19 +277,19 @@ def _possible(found: Dropper) -> model.PossibleDrop:
         chain=found.chain.name,
         owner=owners.named(_owners(found)),
         handle=None if rule is None else rule.handle or None,
-        number=_number(found.chain, rule) if rule is not None and rule.words else None,
+        number=_number(found, rule) if rule is not None and rule.words else None,
         packets=found.traffic.what,
         conditions=_conditions(found.conditions),
         advice=_advice(found),
     )
 
 
-def _named(found: Dropper) -> str:
+def _named(found: Dropper, jumps: t.Mapping[BaseChain, int] | None) -> str:
     whose, rule = owners.named(_owners(found)), found.rule
     place = "chain %s of %s%s" % (found.chain.name, found.table, " (%s)" % whose if whose else "")
     if rule is None:
         return "the policy of %s" % place
-    where = "rule %d" % _number(found.chain, rule) if rule.words else "handle %d" % rule.handle
+    where = "rule %d" % _number(found, rule, jumps) if rule.words else "handle %d" % rule.handle
     return '"%s" in %s, %s,' % (_text(rule), place, where)
 
 
@@ -297,10 +298,13 @@ def _owners(found: Dropper) -> list[owners.Owner]:
     return rules.owners_of_rule(found.table, found.chain, rule, "" if rule is None else _text(rule))
 
 
-def _number(chain: rules.Chain, rule: rules.Rule) -> int:
-    """The place of a rule among all rules of its chain."""
+def _number(found: Dropper, rule: rules.Rule, jumps: t.Mapping[BaseChain, int] | None = None) -> int:
+    """The place of a rule among all rules of its chain, as they are, or as a run leaves them."""
+    table, chain = found.table, found.chain
     above = next(number for number, other in enumerate(chain.rules) if other is rule)
-    return above + 1 + sum(before <= above for before, unused in chain.ours)
+    if jumps is None:
+        return above + 1 + sum(before <= above for before, unused in chain.ours)
+    return above + 1 + jumps.get(BaseChain(table.store, table.family, table.name, chain.name), 0)
 
 
 def _text(rule: rules.Rule) -> str:
@@ -332,7 +336,8 @@ def _command(found: Dropper) -> str:
         tool = "%s-%s -t %s" % ("iptables" if table.family == "ip" else "ip6tables", table.store, table.name)
         if rule is None:
             return "change it: %s -P %s ACCEPT" % (tool, chain.name)
-        return "change the rule, or delete it: %s -D %s %d" % (tool, chain.name, _number(chain, rule))
+        # as it is spelled: its number changes with each rule that comes before it
+        return "change the rule, or delete it: %s -D %s %s" % (tool, chain.name, _text(rule))
     place = "%s %s %s" % (table.family, table.name, chain.name)
     if rule is None:
         return "change it: nft add chain %s '{ policy accept; }'" % place

@@ -42,10 +42,12 @@ def obstacles(
     around: Around,
     passed: t.Container[tuple[BaseChain, str]] = (),
     thorough: bool = False,
+    jumps: t.Mapping[BaseChain, int] | None = None,
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
 
-    ``passed``: base chains, with ways, that let our packets pass; ``thorough``: read maps of verdicts as well.
+    ``passed``: base chains, with ways, that let our packets pass; ``thorough``: read maps of verdicts as well;
+    ``jumps``: the number of our rules that a run leaves at the top of base chains.
     """
     closing = [
         obstacle
@@ -61,7 +63,7 @@ def obstacles(
     if single:
         from .droppers import sentences as about
 
-        sentences += about(single)
+        sentences += about(single, jumps)
     mixed = (_two_stores(foreign, version, backend, state) for version in model.VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
 

@@ -108,6 +108,14 @@ class Rule:
         """Whether it matches every packet."""
         return self.came_by is None and self.goes_by is None and not self.published and not self.other
 
+    @property
+    def only_answers(self) -> bool:
+        """Whether it rejects a protocol whatever the packet, as those do that answer before the end of a chain."""
+        if self.verdict != "reject" or self.came_by is not None or self.goes_by is not None or self.published:
+            return False
+        asked = Asks(version=self.asks.version, protocols=self.asks.protocols)
+        return self.other and self.asks == asked
+
 
 @dataclass
 class Chain:
@@ -266,16 +274,16 @@ def catch_all(table: Table, base: Chain) -> End | None:
     found = _last(table, base, ())
     if found is not None:
         end = found[1]
-        return end if end.chain is base or _is_only_for(table, base, end.chain) else None
+        return end if end.chain is base or not _is_shared(table, end.chain) else None
     if base.policy != "drop" or any(rule.asks_nothing and rule.verdict in ("accept", "goto") for rule in base.rules):
         return None
-    return End(base, _before_logs(base, len(base.rules)), False, _drops_all(base.rules))
+    return End(base, _before_answers(base, len(base.rules)), False, _drops_all(base.rules))
 
 
 def before_catch_all(table: Table, base: Chain) -> int | None:
     """The number of rules of a base chain before one that drops everything, or before a policy that does."""
     found = _last(table, base, ())
-    return None if found is None else _before_logs(base, found[0])
+    return None if found is None else _before_answers(base, found[0])
 
 
 def _last(table: Table, chain: Chain, above: tuple[str, ...]) -> tuple[int, End] | None:
@@ -285,7 +293,7 @@ def _last(table: Table, chain: Chain, above: tuple[str, ...]) -> tuple[int, End]
     """
     if chain.name in above:
         return None
-    last = _before_logs(chain, len(chain.rules)) - 1
+    last = _before_answers(chain, len(chain.rules)) - 1
     for place, rule in enumerate(chain.rules):
         end = _end_by(table, chain, place, above) if rule.asks_nothing else None
         if end is not None and (place == last or not _is_on_purpose(table, chain, place, end)):
@@ -299,11 +307,19 @@ def _end_by(table: Table, chain: Chain, place: int, above: tuple[str, ...]) -> E
     """The end that a rule makes which every packet meets; None if packets may go on behind it."""
     rule = chain.rules[place]
     if rule.verdict in ("drop", "reject"):
-        return End(chain, _before_logs(chain, place), True)
+        return End(chain, _before_answers(chain, place), True)
     if rule.verdict in ("jump", "goto") and rule.target in table.chains:
         found = _last(table, table.chains[rule.target], (*above, chain.name))
-        return found and found[1]
+        if found is None or found[1].place or not _is_shared(table, found[1].chain):
+            return found and found[1]
+        # it decides nothing but how to drop, and others call it as well
+        return End(chain, _before_answers(chain, place), True, found[1].is_cut_off)
     return None
+
+
+def _is_shared(table: Table, chain: Chain) -> bool:
+    """Whether packets of several base chains come to a chain, so that an accept in it might open the host itself."""
+    return sum(bool(base.hook) and chain.name in reached(table, base) for base in table.chains.values()) > 1
 
 
 def _drops_all(rules: t.Iterable[Rule]) -> bool:
@@ -313,7 +329,7 @@ def _drops_all(rules: t.Iterable[Rule]) -> bool:
 def _is_on_purpose(table: Table, chain: Chain, place: int, end: End) -> bool:
     """Whether an end with rules behind it has nothing before it, not even rules of ours, or a specific drop behind."""
     ours = any(before == end.place and not mine.target for before, mine in end.chain.ours)
-    if not (_before_logs(chain, place) or end.place or ours):
+    if not (_before_answers(chain, place) or end.place or ours):
         return True
     behind = chain.rules[place + 1 :]
     called = [
@@ -323,18 +339,23 @@ def _is_on_purpose(table: Table, chain: Chain, place: int, end: End) -> bool:
     return any(rule.verdict in ("drop", "reject") and not rule.asks_nothing for rule in behind)
 
 
-def _before_logs(chain: Chain, place: int) -> int:
-    """The position before rules that only log a packet that is about to be dropped."""
-    while place and not chain.rules[place - 1].verdict and not chain.rules[place - 1].translates:
+def _before_answers(chain: Chain, place: int) -> int:
+    """The position before rules that only log a packet that is about to be dropped, or answer it in their own way."""
+    while place and _only_says(chain.rules[place - 1]):
         place -= 1
     return place
 
 
-def _is_only_for(table: Table, base: Chain, chain: Chain) -> bool:
-    """Whether a chain only gets packets of this base chain, as an accept there must not open the host itself."""
-    return not any(
-        other.hook and other is not base and chain.name in reached(table, other) for other in table.chains.values()
-    )
+def _only_says(rule: Rule) -> bool:
+    return rule.only_answers or (not rule.verdict and not rule.translates)
+
+
+def answers_at_end(chain: Chain, place: int) -> bool:
+    """Whether a rule only answers what the chain is about to drop anyway."""
+    if not chain.rules[place].only_answers:
+        return False
+    after = next((rule for rule in chain.rules[place + 1 :] if not _only_says(rule)), None)
+    return chain.policy == "drop" if after is None else after.asks_nothing and after.verdict in ("drop", "reject")
 
 
 def reached(table: Table, base: Chain) -> set[str]:

@@ -119,10 +119,9 @@ class IptablesBackend(backend.Backend):
     def jumps(self, raw: object) -> dict[backend.BaseChain, int]:
         families = t.cast("Dump", raw).families
         return {
-            backend.BaseChain(self.store, "ip" if version == 4 else "ip6", "filter", "FORWARD"): rules.before(
-                "filter", "FORWARD"
-            )
+            backend.BaseChain(self.store, "ip" if version == 4 else "ip6", *place): rules.before(*place)
             for version, rules in families.items()
+            for place in [("filter", "FORWARD"), *((jump.table, jump.chain) for jump in rules.jumps)]
         }
 
     def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:

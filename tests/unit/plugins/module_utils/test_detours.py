@@ -144,6 +144,17 @@ def test_a_rule_that_discards_what_comes_from_an_endpoint(host: MemoryHost) -> N
     ]
 
 
+def test_no_packet_comes_to_a_rule_behind_a_table_with_a_default_route(host: MemoryHost) -> None:
+    behind: dict[str, Any] = {"nowhere": "prohibit", "source": ip_network("10.20.0.0/24"), "conditions": {SRC}}
+    host.host.all_rules += [
+        routing_rule(4, 40000, 0, **behind),
+        routing_rule(6, 40000, 0, nowhere="prohibit", iif="br-blue", conditions={IIF}),
+    ]
+    assert told(host) == []
+    host.host.routes.remove(next(entry for entry in host.host.routes if entry.route.to == ip_network("0.0.0.0/0")))
+    assert [text.partition(" by ")[0] for text in told(host)] == ["packets from 10.20.0.2 are stopped"]
+
+
 @pytest.mark.parametrize("kind", ["", "blackhole"])
 def test_a_rule_that_leads_to_another_table(host: MemoryHost, kind: str) -> None:
     host.host.all_rules.append(routing_rule(4, 99, 100))

@@ -125,6 +125,10 @@ SPECIFIC = "-A FORWARD -s 10.9.9.9/32 -j DROP\n-A FORWARD -i eth0 -p tcp -m tcp 
 LAST = "-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n"
 APPENDED = "-A FORWARD -i wg0 -j ACCEPT\n"
 LOG = "-A FORWARD -m limit --limit 1/sec -j LOG\n"
+ANSWERS = (
+    "-A FORWARD -p udp -j REJECT --reject-with icmp-port-unreachable\n"
+    "-A FORWARD -p tcp -j REJECT --reject-with tcp-reset\n"
+)
 BASE = BaseChain("nft", "ip", "filter", "FORWARD")
 
 
@@ -147,6 +151,9 @@ def let_through(machine: Machine, state: FirewallState = STATE, **more: Any) -> 
         (SPECIFIC, "DROP", ["-A FORWARD -o", "-A FORWARD -i"]),
         (SPECIFIC + LAST, "ACCEPT", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
         (SPECIFIC + LOG + LAST, "ACCEPT", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
+        # these decide nothing, only how to tell
+        (SPECIFIC + ANSWERS + LOG + LAST, "ACCEPT", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
+        (SPECIFIC + ANSWERS, "DROP", ["-I FORWARD 3 -o", "-I FORWARD 4 -i"]),
         # ours are not the last any more
         (OURS_THERE + SPECIFIC, "DROP", ["-D FORWARD -o", "-D FORWARD -i", "-A FORWARD -o", "-A FORWARD -i"]),
         (LAST + OURS_THERE, "DROP", ["-D FORWARD -o", "-D FORWARD -i", "-I FORWARD 1 -o", "-I FORWARD 2 -i"]),
@@ -197,6 +204,20 @@ def test_rules_of_our_back_end_that_come_before_are_counted() -> None:
     behind = f"-A FORWARD {MARK} -j DLN-FOREIGN\n"
     there = JUMP + SPECIFIC + OURS_THERE + LAST + behind
     assert let_through(filtering(there, chains=":DLN-FORWARD - [0:0]\n"), jumps={BASE: 1}).last == []
+
+
+@pytest.mark.parametrize("inside", ["", LOG + ANSWERS, "-A FORWARD -p udp --dport 9000 -j DROP\n"])
+def test_a_chain_that_the_host_itself_drops_by_as_well_stays_as_it_is(inside: str) -> None:
+    """Ours come before the jump to it, unless it decides more than how to drop."""
+    calls = "-A INPUT -j NO\n" + SPECIFIC + "-A FORWARD -j NO\n"
+    there = calls + (inside + LAST).replace("FORWARD", "NO")
+    found = let_through(filtering(there, chains=":INPUT ACCEPT [0:0]\n:NO - [0:0]\n"))
+    if "dport" in inside:
+        assert found.last == [] and found.passed == set()
+    else:
+        (text,) = commands(found.last)
+        assert f"-I FORWARD 3 -o br-blue {MARK} -j ACCEPT\n-I FORWARD 4 -i br-blue" in text
+        assert found.passed == {(BASE, way) for way in WAYS}
 
 
 def test_a_drop_that_was_put_before_our_jump_is_passed_by_the_run_that_moves_the_jump() -> None:

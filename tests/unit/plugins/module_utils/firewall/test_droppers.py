@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ansible_collections.dockerless.network.plugins.module_utils.firewall.backend import BaseChain
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign import from_nft, from_save
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.foreign.droppers import (
     Dropper,
@@ -128,6 +129,10 @@ def test_the_place_of_a_rule_and_its_packets_are_told() -> None:
     assert told(saved(*rules)) == [
         f'"-o br-blue -p tcp -j DROP" in chain FORWARD of table ip filter, rule 3, drops {PORT}'
     ]
+    found = found_in(saved(*rules[1:]))
+    for jumps, number in (({BaseChain("nft", "ip", "filter", "FORWARD"): 1}, 3), ({}, 2)):
+        (sentence,) = sentences(found, jumps)
+        assert f"chain FORWARD of table ip filter, rule {number}, drops" in sentence
     (sentence,) = told(saved("FORWARD -i br-blue -j DROP", store="legacy"))
     assert sentence == f'"-i br-blue -j DROP" in chain FORWARD of legacy iptables table filter, rule 1, drops {OUT}'
 
@@ -839,6 +844,13 @@ def test_frames_on_a_link(family: str, hook: str, dev: Any, expression: list[Any
     assert [sentence.rpartition('" ')[2] for sentence in found] == ([f"{whose}, drops {what}"] if what else [])
 
 
+def test_a_rule_that_only_answers_what_is_dropped_anyway_is_not_told() -> None:
+    answers = "FORWARD -p tcp -j REJECT --reject-with tcp-reset"
+    assert told(saved(answers, "FORWARD -m limit --limit 1/sec -j LOG", "FORWARD -j REJECT")) == []
+    (sentence,) = told(saved(answers, "FORWARD -i lan0 -j DROP"))
+    assert sentence.endswith(f"rule 1, drops {PORT}")
+
+
 # ---- what to do
 
 
@@ -846,10 +858,13 @@ def test_frames_on_a_link(family: str, hook: str, dev: Any, expression: list[Any
     ("table", "advice"),
     [
         (native([ETH0, DROP]), "change the rule, or delete it: nft delete rule inet filter forward handle 7"),
-        (saved("FORWARD -i eth0 -j DROP"), "change the rule, or delete it: iptables-nft -t filter -D FORWARD 1"),
+        (
+            saved("FORWARD -i eth0 -j DROP"),
+            "change the rule, or delete it: iptables-nft -t filter -D FORWARD -i eth0 -j DROP",
+        ),
         (
             saved("FORWARD -i br-blue -j DROP", version=6, store="legacy"),
-            "change the rule, or delete it: ip6tables-legacy -t filter -D FORWARD 1",
+            "change the rule, or delete it: ip6tables-legacy -t filter -D FORWARD -i br-blue -j DROP",
         ),
         (
             frames("netdev", "ingress", dev="eth0", policy="drop"),
