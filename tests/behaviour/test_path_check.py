@@ -117,6 +117,9 @@ PAIRS_DRAWN = {
     "the youngest of chains with one priority is called first": (
         "drop in forward", "drop by a jump", "other", 4, EITHER),
     "a bridge looks at the state of a port first": ("port of the server disabled", "isolated ports", "same", 6, ASKED),
+    "20261130: an endpoint whose link is down has no IPv6 address, and a route still leads its packets away": (
+        "server's link", "rule elsewhere", "hairpin", 6, ASKED),
+    "nor has one that has lost it": ("address of the server", "route elsewhere", "other", 4, EITHER),
 }  # fmt: skip
 
 
@@ -246,9 +249,11 @@ def test_nothing_broken(draws: AllDraws, kind: str) -> None:
 def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
     """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit.
 
-    Nor does it know whether a packet from a link-local address comes back to its own link.
+    Nor does it know whether a packet from a link-local address comes back to its own link, or whether somebody else has
+    an address of our subnets that no endpoint has.
     """
     known = (" upstream,", " masquerade,", "traffic control", "limit of a rate", " but a link-local one")
+    known += (" in the subnet of ",)
     assert [score.unknown for score in draws.scores] == [[], [], []]
     silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
     assert [text for text in silent if not any(word in text for word in known)] == []

@@ -154,15 +154,24 @@ class Walk(Follower):
         master = host.nic_at(near.master) if near is not None else None
         # an end that was unplugged is no way to anybody
         home = master or (near if near is not None and near.addresses else None)
+        until = None
+        if home is None and not packet.answer and self.topology.owner(packet.to) is None:
+            # the address of an endpoint whose link is down may be lost, or somebody else has it out there
+            home, until = host.bridge_with(packet.to), Mark(host.name, "in " + nic.name, True)
         if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
             return
         if way.gateway is not None and not self.wire.leads_out(host, nic):
             return  # an endpoint that is a router may know the way
         found = host.match(packet.to)
-        reason = "a route of the host (%s) leads packets to %s away, which is behind %s"
-        reason %= (found.words if found.link == nic.name else nic.name, packet.to, home.name)
+        reason = "a route of the host (%s) leads packets to %s away, which is %s %s"
+        where = "in the subnet of" if until else "behind"
+        reason %= (found.words if found.link == nic.name else nic.name, packet.to, where, home.name)
         advice = self._lead_back(host, found, packet) if found.link == nic.name else _ROUTING
-        self._stop(LOST, "route", at(host, nic), reason, advice, packet, owner=owners.of_route(found.protocol))
+        verdict = Verdict(LOST, "route", at(host, nic), reason, advice, owners.of_route(found.protocol))
+        if until and not self.trail.oracle.active:
+            self.trail.doubt(verdict, packet)
+        else:
+            self.trail.stop(verdict, packet, until)
 
     @staticmethod
     def _lead_back(host: Node, found: Match, packet: Packet) -> str:
