@@ -502,6 +502,19 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"origin": "web", "to": APP, "port": 80},
         "`allow`",
     ),
+    "another network that is internal": (
+        {"internal": True},
+        {"allow": [{"from": of(v, WEB), "to": of(v, APP), "protocol": "tcp", "port": "80"} for v in (4, 6)]},
+        {"origin": "web", "to": APP, "port": 80},
+        "internal: false for network red, which has no way in, and name the flow in its `allow`",
+    ),
+    "the gateway of another network": (
+        {},
+        {"direct_access": True},
+        {"origin": "web", "to": RED_GATEWAY, "port": 99},
+        "Ask for another address of the host; from an endpoint, that may be the gateway of its own network. Or set"
+        " direct_access: true for network red.",
+    ),
     "direct access": (
         {},
         {"direct_access": True},
@@ -552,6 +565,25 @@ class TestOurOwnRules:
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
         for asked in questions:
             assert serving.check(**asked)["verdict"] == "arrives"
+
+    @pytest.mark.parametrize("policy", ["auto", "drop"])
+    def test_a_host_that_does_not_route_for_others(self, each: PathWorld, policy: str) -> None:
+        question = {"origin": "outside", "source_address": NEIGHBOUR, "to": "198.51.100.2", "port": 99}
+        each.make(*NETWORKS, forward_policy=policy)
+        try:
+            for active in (True, False):
+                found = each.check(**question, active=active, timeout=0.3)
+                told = found["verdict"], found["layer"], found["owner"]
+                assert told == ("lost", "firewall", "this collection"), found
+                assert "forward_policy: unmanaged" in found["advice"], found
+                test = "TestOurOwnRules::test_a_host_that_does_not_route_for_others"
+                assert is_on_the_page(test, found["advice"]), found
+            each.make(*NETWORKS, forward_policy="unmanaged")
+            # the static walk stops at the uplink, and what was injected is answered to somebody who has not asked
+            then = each.check(**question, active=False)
+            assert (then["verdict"], then["layer"]) == ("unknown", "upstream"), then
+        finally:
+            each.make(*NETWORKS)
 
     def test_a_masquerade_by_an_interface_that_has_another_name_now(self, serving: PathWorld) -> None:
         serving.must("ip", "link", "add", "old0", "type", "veth", "peer", "name", "old1")

@@ -432,7 +432,9 @@ class Walk(Follower):
             reason = "the answer leaves the host by %s for %s" % (nic.name, packet.to)
             raise Stop(Verdict(ARRIVES, None, at(node), reason))
         mark = Mark(node.name, "in " + nic.name, True)
-        from_elsewhere = not node.is_local(packet.source)
+        # what only passes by is answered to its sender, and perhaps by another way
+        passes_by = came_by is not None and "to" not in self.trail.changes
+        from_elsewhere = not passes_by and not node.is_local(packet.source)
         masquerade = self._untranslated(node, nic, packet)
         advice = "Check %s, and the network between it and this host." % packet.to
         silent = self._silent(node, nic, packet, advice)
