@@ -37,6 +37,8 @@ _OURS = {
     reasons.OUT: "The network is internal; set internal: false for it if it needs a way out.",
     reasons.IN: "The network is internal; set internal: false for it if it needs a way in.",
     reasons.HOST: "Set host_access: allow for the network, or name the flow in its `allow`.",
+    reasons.LOOPBACK: "No other machine reaches 127.0.0.0/8; publish the port on an address of the host,"
+    " and ask for that.",
     reasons.TRANSIT: _OTHERS,
     reasons.FOREIGN: _OTHERS,
 }
@@ -44,6 +46,8 @@ _REASONS_IN_IPTABLES = {
     iptables_names.DIRECT[1]: reasons.DIRECT,
     iptables_names.FORWARD[1]: reasons.OUT,
     iptables_names.HOST[1]: reasons.HOST,
+    iptables_names.GUARD[1]: reasons.LOOPBACK,
+    iptables_names.LOOPBACK[1]: reasons.LOOPBACK,
     iptables_names.TRANSIT[1]: reasons.TRANSIT,
     iptables_names.FOREIGN[1]: reasons.FOREIGN,
 }

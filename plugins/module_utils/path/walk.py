@@ -108,9 +108,9 @@ class Walk(Follower):
 
     def _routed(self, node: Node, packet: Packet) -> Way:
         if not packet.answer and not packet.source.is_unspecified and not node.is_local(packet.source):
-            self._stop(
-                LOST, "address", at(node), "%s does not have the address %s" % (node.name, packet.source), "", packet
-            )
+            reason = "%s does not have the address %s" % (node.name, packet.source)
+            advice = "Leave out source_address, or give an address of %s." % _called(node)
+            self._stop(LOST, "address", at(node), reason, advice, packet)
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
