@@ -678,6 +678,41 @@ def test_what_the_role_puts_back(shared: PathWorld, case: str) -> None:
     assert [shared.check("web", **asked)["verdict"] for asked in questions] == ["arrives"] * len(questions)
 
 
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit"])
+@pytest.mark.parametrize("by", ["from", "iif"])
+def test_a_routing_rule_for_a_source_or_a_link(shared: PathWorld, kind: str, by: str, version: int) -> None:
+    """Without the source and the link, the kernel finds a route."""
+    family, to = f"-{version}", of(version, NEIGHBOUR)
+    selector = "br-blue" if by == "iif" else of(version, WEB)
+    shared.must("ip", family, "rule", "add", by, selector, kind, "pref", "99")
+    try:
+        for active in (False, True):
+            found = shared.check("web", to, 99, active=active, timeout=0.3)
+            assert (found["verdict"], found["layer"]) == ("lost" if kind == "blackhole" else "refused", "route"), found
+            assert found["reason"].startswith(f"a routing rule of type {kind} stops packets to {to}"), found
+            assert is_on_the_page("test_a_routing_rule_for_a_source_or_a_link", found["advice"]), found
+    finally:
+        shared.must("ip", family, "rule", "del", "pref", "99")
+    with shared.server("neighbour", 99):
+        assert shared.check("web", to, 99)["verdict"] == "arrives"
+
+
+def test_a_gateway_that_does_not_forward(shared: PathWorld, active: bool, version: int) -> None:
+    """A route of one endpoint leads to another."""
+    to, gateway = of(version, NEIGHBOUR), of(version, DB)
+    shared.must("ip", "-n", "web", "route", "add", to, "via", gateway)
+    try:
+        found = shared.check("web", to, 99, active=active, timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("lost", "route", "web: eth0"), found
+        assert found["reason"].endswith(f"packets to {to} by way of {gateway} (db), which does not forward"), found
+        assert is_on_the_page("test_a_gateway_that_does_not_forward", found["advice"]), found
+        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        with shared.server("neighbour", 99):
+            assert shared.check("web", to, 99)["verdict"] == "arrives"
+    finally:
+        shared.must("ip", "-n", "web", "route", "del", to)
+
+
 # The flags of a port, and the families of the packets that it holds back.
 HELD_BACK = {
     "bcast_flood off": ("v-blue-db", (4,)),

@@ -44,6 +44,8 @@ class Walk(Follower):
         self._entry: Packet | None = None
         self._start: tuple[Node, Nic | None] = (topology.host, None)
         self._left = _HOPS
+        # where a packet was sent to another stack last, and by which gateway of its route
+        self._hop: tuple[Node, Nic, model.Address | None] | None = None
 
     def from_node(self, node: Node, packet: Packet) -> Verdict:
         """Follow a packet that a process in a stack sends."""
@@ -203,6 +205,7 @@ class Walk(Follower):
             self._outside(node, nic, packet)
             return
         other, far = target
+        self._hop = node, nic, way.gateway
         self._receive(
             other, far, packet.at(iif=far.name, oif="", status=packet.status if other is node else frozenset())
         )
@@ -253,6 +256,7 @@ class Walk(Follower):
     def _must_forward(self, node: Node, nic: Nic, packet: Packet) -> None:
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
         if not node.is_host and not node.sysctl(everywhere):
+            self._must_not_be_a_gateway(node, packet)
             reason = "%s does not have the address %s, but receives the packets to it" % (node.name, packet.to)
             advice = remedies.AGAIN % "restores the addresses of endpoints"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
@@ -275,6 +279,17 @@ class Walk(Follower):
                 owners.OURS,
             )
         self.trail.note(node, packet, "forwarding", nic.name, "on")
+
+    def _must_not_be_a_gateway(self, node: Node, packet: Packet) -> None:
+        """No route may lead by way of an endpoint that does not forward."""
+        if self._hop is None:
+            return
+        sender, nic, gateway = self._hop
+        if gateway is not None and node.is_local(gateway):
+            reason = "a route of %s leads packets to %s by way of %s (%s), which does not forward"
+            reason %= (sender.name, packet.to, gateway, node.name)
+            advice, owner = self.wire.advice_gateway(sender, nic, packet.to), sender.match(packet.to).protocol
+            self._stop(LOST, "route", at(sender, nic), reason, advice, packet, owner=owners.of_route(owner))
 
     def _must_be_plain(self, node: Node, packet: Packet, direction: int, until: Mark) -> None:
         """Check the IPsec policies, one of which may block the packet.
@@ -606,6 +621,11 @@ class Walk(Follower):
         found = reverse_path(node, nic, packet) if nic is not None else None
         if found is not None:
             self.trail.stop(found, packet)
+        from .dead_ends import discarding_rule
+
+        rule = discarding_rule(node, packet)
+        if rule:
+            self._dead_route(node, packet, rule)
         reason = "%s cannot route %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
         advice = "Look at the routes and rules (ip rule): %s" % remedies.ip(
             node, "route show table all", packet.version
