@@ -197,6 +197,8 @@ DROPS = [
         priority=-310),
 ]  # fmt: skip
 
+# If no stack has the address any more, only its subnet tells where it should be.
+AWAY = "which is behind {dst_bridge}|which is in the subnet of {dst_bridge}"
 BREAKAGES = [
     *DROPS,
     Breakage("rule of the user", ("firewall",), ("routed",),
@@ -270,11 +272,11 @@ BREAKAGES = [
     Breakage("unreachable", ("route",), ("routed",), ("{ip_tool} route add unreachable {dst}/{host}",),
              ("{ip_tool} route del unreachable {dst}/{host}",), says="a route of type unreachable"),
     Breakage("route elsewhere", ("route",), ("routed", "dst"), ("{ip_tool} route add {dst}/{host} dev up0",),
-             ("{ip_tool} route del {dst}/{host} dev up0",), says="which is behind {dst_bridge}"),
+             ("{ip_tool} route del {dst}/{host} dev up0",), says=AWAY),
     Breakage("rule elsewhere", ("route",), ("routed", "dst"),
              ("{ip_tool} rule add to {dst} lookup 100 pref 99", "{ip_tool} route add default dev up1 table 100"),
              ("{ip_tool} rule del pref 99", "{ip_tool} rule del pref 98", "{ip_tool} route flush table 100"),
-             says="which is behind {dst_bridge}"),
+             says=AWAY),
     Breakage("rule of routes", ("route",), ("routed",), ("{ip_tool} rule add to {dst} blackhole pref 99",),
              ("{ip_tool} rule del to {dst} blackhole pref 99",), says="a routing rule of type blackhole"),
     Breakage("no way back", ("route",), ("in", "dst"), ("{ip_tool} -n {dst_ns} route del default",), heals=True,

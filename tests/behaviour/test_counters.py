@@ -144,6 +144,23 @@ def test_each_packet_is_counted_once(world: EngineWorld, forward_policy: str) ->
     assert counts(world) == wanted
 
 
+@pytest.mark.parametrize("world", ["nftables"], indirect=True)
+def test_what_is_forwarded_by_a_network_card_is_dropped(world: EngineWorld) -> None:
+    """Unlike all other links here, lo has no kind, which a card has neither; IPv6 sends nothing there."""
+    world.make(*NETWORKS, forward_policy="auto")
+    before = counts(world).get(("", REASONS["TRANSIT"]), 0)
+    world.must("ip", "route", "replace", "203.0.113.0/24", "dev", "lo")
+    world.must("ip", "-n", "neighbour", "route", "replace", "203.0.113.0/24", "via", LAN[4])
+    try:
+        datagrams(world, "neighbour", "203.0.113.9")
+        wanted = before + PACKETS[4]
+        eventually(lambda: counts(world).get(("", REASONS["TRANSIT"])) == wanted)
+        assert counts(world)["", REASONS["TRANSIT"]] == wanted
+    finally:
+        world.must("ip", "-n", "neighbour", "route", "del", "203.0.113.0/24")
+        world.must("ip", "route", "del", "203.0.113.0/24", "dev", "lo")
+
+
 def test_each_reason_has_packets() -> None:
     reasons = {name for name, value in REASONS.items() if isinstance(value, str) and name.isupper()}
     assert {case.reason for case in CASES} == {name for name in reasons if not name.startswith("_")}

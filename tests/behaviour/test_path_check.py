@@ -117,6 +117,9 @@ PAIRS_DRAWN = {
     "the youngest of chains with one priority is called first": (
         "drop in forward", "drop by a jump", "other", 4, EITHER),
     "a bridge looks at the state of a port first": ("port of the server disabled", "isolated ports", "same", 6, ASKED),
+    "20261130: an endpoint whose link is down has no IPv6 address, and a route still leads its packets away": (
+        "server's link", "rule elsewhere", "hairpin", 6, ASKED),
+    "nor has one that has lost it": ("address of the server", "route elsewhere", "other", 4, EITHER),
 }  # fmt: skip
 
 
@@ -246,9 +249,11 @@ def test_nothing_broken(draws: AllDraws, kind: str) -> None:
 def test_nobody_can_tell_seldom(draws: AllDraws) -> None:
     """The static walk cannot know the world beyond the uplink, traffic control, and the count of a limit.
 
-    Nor does it know whether a packet from a link-local address comes back to its own link.
+    Nor does it know whether a packet from a link-local address comes back to its own link, or whether somebody else has
+    an address of our subnets that no endpoint has.
     """
     known = (" upstream,", " masquerade,", "traffic control", "limit of a rate", " but a link-local one")
+    known += (" in the subnet of ",)
     assert [score.unknown for score in draws.scores] == [[], [], []]
     silent = [f"{score.backend}: {text}" for score in draws.scores for text in score.silent]
     assert [text for text in silent if not any(word in text for word in known)] == []
@@ -497,6 +502,19 @@ OURS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
         {"origin": "web", "to": APP, "port": 80},
         "`allow`",
     ),
+    "another network that is internal": (
+        {"internal": True},
+        {"allow": [{"from": of(v, WEB), "to": of(v, APP), "protocol": "tcp", "port": "80"} for v in (4, 6)]},
+        {"origin": "web", "to": APP, "port": 80},
+        "internal: false for network red, which has no way in, and name the flow in its `allow`",
+    ),
+    "the gateway of another network": (
+        {},
+        {"direct_access": True},
+        {"origin": "web", "to": RED_GATEWAY, "port": 99},
+        "Ask for another address of the host; from an endpoint, that may be the gateway of its own network. Or set"
+        " direct_access: true for network red.",
+    ),
     "direct access": (
         {},
         {"direct_access": True},
@@ -568,6 +586,25 @@ class TestOurOwnRules:
         serving.make(NETWORKS[0], {**NETWORKS[1], **opened})
         for asked in questions:
             assert serving.check(**asked)["verdict"] == "arrives"
+
+    @pytest.mark.parametrize("policy", ["auto", "drop"])
+    def test_a_host_that_does_not_route_for_others(self, each: PathWorld, policy: str) -> None:
+        question = {"origin": "outside", "source_address": NEIGHBOUR, "to": "198.51.100.2", "port": 99}
+        each.make(*NETWORKS, forward_policy=policy)
+        try:
+            for active in (True, False):
+                found = each.check(**question, active=active, timeout=0.3)
+                told = found["verdict"], found["layer"], found["owner"]
+                assert told == ("lost", "firewall", "this collection"), found
+                assert "forward_policy: unmanaged" in found["advice"], found
+                test = "TestOurOwnRules::test_a_host_that_does_not_route_for_others"
+                assert is_on_the_page(test, found["advice"]), found
+            each.make(*NETWORKS, forward_policy="unmanaged")
+            # the static walk stops at the uplink, and what was injected is answered to somebody who has not asked
+            then = each.check(**question, active=False)
+            assert (then["verdict"], then["layer"]) == ("unknown", "upstream"), then
+        finally:
+            each.make(*NETWORKS)
 
     def test_a_masquerade_by_an_interface_that_has_another_name_now(self, serving: PathWorld) -> None:
         serving.must("ip", "link", "add", "old0", "type", "veth", "peer", "name", "old1")
@@ -676,6 +713,41 @@ def test_what_the_role_puts_back(shared: PathWorld, case: str) -> None:
     finally:
         shared.make(*NETWORKS)
     assert [shared.check("web", **asked)["verdict"] for asked in questions] == ["arrives"] * len(questions)
+
+
+@pytest.mark.parametrize("kind", ["blackhole", "unreachable", "prohibit"])
+@pytest.mark.parametrize("by", ["from", "iif"])
+def test_a_routing_rule_for_a_source_or_a_link(shared: PathWorld, kind: str, by: str, version: int) -> None:
+    """Without the source and the link, the kernel finds a route."""
+    family, to = f"-{version}", of(version, NEIGHBOUR)
+    selector = "br-blue" if by == "iif" else of(version, WEB)
+    shared.must("ip", family, "rule", "add", by, selector, kind, "pref", "99")
+    try:
+        for active in (False, True):
+            found = shared.check("web", to, 99, active=active, timeout=0.3)
+            assert (found["verdict"], found["layer"]) == ("lost" if kind == "blackhole" else "refused", "route"), found
+            assert found["reason"].startswith(f"a routing rule of type {kind} stops packets to {to}"), found
+            assert is_on_the_page("test_a_routing_rule_for_a_source_or_a_link", found["advice"]), found
+    finally:
+        shared.must("ip", family, "rule", "del", "pref", "99")
+    with shared.server("neighbour", 99):
+        assert shared.check("web", to, 99)["verdict"] == "arrives"
+
+
+def test_a_gateway_that_does_not_forward(shared: PathWorld, active: bool, version: int) -> None:
+    """A route of one endpoint leads to another."""
+    to, gateway = of(version, NEIGHBOUR), of(version, DB)
+    shared.must("ip", "-n", "web", "route", "add", to, "via", gateway)
+    try:
+        found = shared.check("web", to, 99, active=active, timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("lost", "route", "web: eth0"), found
+        assert found["reason"].endswith(f"packets to {to} by way of {gateway} (db), which does not forward"), found
+        assert is_on_the_page("test_a_gateway_that_does_not_forward", found["advice"]), found
+        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        with shared.server("neighbour", 99):
+            assert shared.check("web", to, 99)["verdict"] == "arrives"
+    finally:
+        shared.must("ip", "-n", "web", "route", "del", to)
 
 
 # The flags of a port, and the families of the packets that it holds back.

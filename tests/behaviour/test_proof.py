@@ -205,6 +205,22 @@ def test_links_stand_in_the_order_of_the_way(world: PathWorld) -> None:
     assert [(item["place"], item["interface"]) for item in seen] == [*way, *reversed(way)]
 
 
+def test_a_bridge_that_has_forgotten_a_port_floods_and_the_copies_are_left_out(plain: PathWorld) -> None:
+    """As it does after five minutes without a packet from db, whose MAC address web still knows."""
+    mac = plain.must("ip", "netns", "exec", "db", "cat", "/sys/class/net/eth0/address").strip()
+    plain.must("ip", "-n", "web", "neigh", "replace", DB[4], "lladdr", mac, "dev", "eth0", "nud", "permanent")
+    try:
+        plain.must("bridge", "fdb", "flush", "dev", "br-blue", "dynamic")
+        with plain.server("db", 80), capture(plain, "web") as wires:
+            found = plain.check("web", DB[4], 80)
+    finally:
+        plain.must("ip", "-n", "web", "neigh", "del", DB[4], "dev", "eth0")
+    way = [("web", "eth0"), ("host", "v-blue-web"), ("host", "v-blue-db"), ("db", "eth0")]
+
+    assert any(one.startswith("in 10.20.0.2:") for one in wires["web"]), "the bridge did not flood"
+    assert [(item["place"], item["interface"]) for item in found["seen"]] == [*way, *reversed(way)]
+
+
 # ---- from a symptom to its layer, as the guide has it
 
 GUIDE = ROOT / "docs" / "docsite" / "rst" / "guide.rst"

@@ -35,11 +35,20 @@ def first_to(node: Node, table: int, version: int) -> int:
     return next((rule.priority for rule in rules if rule.table == table), 0)
 
 
+def discarding_rule(node: Node, packet: Packet) -> str:
+    """The kind of the first rule that discards a packet, perhaps for its source or for the link by which it came."""
+    return next((rule.nowhere for rule in _discarding(node, packet)), "")
+
+
 def _rule(node: Node, kind: str, packet: Packet) -> DeadEnd | None:
+    found = (rule for rule in _discarding(node, packet) if rule.nowhere == kind)
+    return next((DeadEnd("rule del pref %d" % rule.priority, rule.protocol) for rule in found), None)
+
+
+def _discarding(node: Node, packet: Packet) -> t.Iterator[decode.RuleEntry]:
     for rule in decode.rules(node.dump(RTM_GETRULE, all_of(packet.version)), family(packet.version)):
-        if rule.nowhere == kind and rule.covers(packet.source, packet.to):
-            return DeadEnd("rule del pref %d" % rule.priority, rule.protocol)
-    return None
+        if rule.nowhere and (rule.covers(packet.source, packet.to) or rule.stops(packet.source, packet.iif)):
+            yield rule
 
 
 def _route(node: Node, kind: str, packet: Packet) -> DeadEnd | None:

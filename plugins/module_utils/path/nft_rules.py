@@ -231,10 +231,18 @@ def _meta(facts: Json, packet: Packet, around: Surroundings) -> Value:
         "iifgroup": around.link_group(packet.iif) if packet.iif else UNCERTAIN,
         "oifgroup": around.link_group(packet.oif) if packet.oif else UNCERTAIN,
     }
+    if key in ("iifkind", "oifkind"):
+        return _kind(packet.iif if key == "iifkind" else packet.oif, around)
     if packet.is_arp and key in ("l4proto", "nfproto"):
         return _NO_KEY
     value = values.get(key, UNCERTAIN)
     return UNCERTAIN if value is None else value
+
+
+def _kind(link: str, around: Surroundings) -> Value:
+    """The kind of a link; a network card has none, and the kernel ends the rule that asks for it."""
+    found = around.link_kind(link) if link else None
+    return UNCERTAIN if found is None else found or _NO_KEY
 
 
 def _ethertype(packet: Packet) -> str:

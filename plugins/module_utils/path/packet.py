@@ -89,5 +89,8 @@ class Surroundings(t.Protocol):
     def link_group(self, link: str) -> int | None:
         """The group of a link; None if there is no such link."""
 
+    def link_kind(self, link: str) -> str | None:
+        """The kind of a link, empty for one that has none, such as a network card; None if there is no such link."""
+
     def own_address(self, link: str, version: int) -> model.Address | None:
         """The address that masquerade or redirect over a link would write into a packet."""

@@ -127,7 +127,9 @@ def _nobody(topology: Topology, name: str, option: str) -> model.InvalidRequest:
             "%s: the namespace of endpoint %s has lost its name, and only its processes keep it alive; run the playbook"
             " to give it that name back." % (option, endpoint)
         )
-    others = "; host is the host itself, and outside is any other machine" if option == "from" else ""
+    others = "; host is the host itself, and outside is any other machine"
+    if option == "to":
+        others = "; of another machine, give the address, as names are not looked up"
     there = ", ".join(sorted(topology.names())[:20]) or "none"
     return model.InvalidRequest(
         "%s: there is no endpoint %s on this host, nor is that an alias of one; there are %s%s."
@@ -151,9 +153,18 @@ def _given_source(question: Question, to: model.Address) -> model.Address | None
 
 def _address(topology: Topology, origin: Node | None, question: Question) -> model.Address:
     try:
-        return ipaddress.ip_address(question.to)
+        address = ipaddress.ip_address(question.to)
     except ValueError:
-        pass
+        return _address_by_name(topology, origin, question)
+    nodes = [topology.host, *([origin] if origin is not None else [])]
+    own = [one.network for node in nodes for nic in node.nics.values() for one in nic.addresses]
+    everybody = [ipaddress.ip_network("255.255.255.255"), *(network for network in own if network.prefixlen < 31)]
+    if address.is_multicast or any(one.version == 4 and one.broadcast_address == address for one in everybody):
+        raise model.InvalidRequest("to: %s is for several machines at once; give the address of one." % address)
+    return address
+
+
+def _address_by_name(topology: Topology, origin: Node | None, question: Question) -> model.Address:
     node = _named(topology, question.to)
     own = topology.called(question.to, origin) if node is None else _addresses(topology, node, question.to)
     if node is None and not own:
@@ -197,6 +208,9 @@ def _from_outside(topology: Topology, packet: Packet, source: model.Address | No
     host = topology.host
     if source is None:
         return _from_router(host, packet)
+    owner = topology.owner(source)
+    if owner is not None:
+        raise model.InvalidRequest("source_address: %s is not outside; write from: %s." % (source, owner.name))
     way = host.route(packet.at(to=source))
     if way.error or way.is_local or not way.link:
         raise model.InvalidRequest(

@@ -18,7 +18,7 @@ from ..firewall.iptables import names as iptables_names
 from ..kernel.programs import find
 from . import whose
 from .packet import Packet
-from .rules import Chain, Outcome
+from .rules import DROP, Chain, Outcome
 from .topology import Node
 
 # What a rule says of a packet, as nft and iptables-save print it.
@@ -29,17 +29,27 @@ _TRANSLATES = re.compile(r"\bmasquerade\b|\bsnat\b|-j (?:MASQUERADE|SNAT)\b")
 AGAIN = "Run the role again; it %s."
 # Chains with a lower priority run before connection tracking, so they cannot match its state.
 _TRACKED = -200
+_OTHERS = (
+    "Neither end is in a network of this collection. Ask for another address; or if this host is to route for others,"
+    " set bridge_network_forward_policy: unmanaged in the role, or forward_policy in the module sysctl_forward."
+)
 _OURS = {
-    reasons.DIRECT: "Name the flow in the network's `allow`, ask a published port of the host instead (`publish`), or"
-    " set direct_access: true for the network.",
     reasons.OUT: "The network is internal; set internal: false for it if it needs a way out.",
     reasons.IN: "The network is internal; set internal: false for it if it needs a way in.",
     reasons.HOST: "Set host_access: allow for the network, or name the flow in its `allow`.",
+    reasons.LOOPBACK: "No other machine reaches 127.0.0.0/8; publish the port on an address of the host,"
+    " and ask for that.",
+    reasons.TRANSIT: _OTHERS,
+    reasons.FOREIGN: _OTHERS,
 }
 _REASONS_IN_IPTABLES = {
     iptables_names.DIRECT[1]: reasons.DIRECT,
     iptables_names.FORWARD[1]: reasons.OUT,
     iptables_names.HOST[1]: reasons.HOST,
+    iptables_names.GUARD[1]: reasons.LOOPBACK,
+    iptables_names.LOOPBACK[1]: reasons.LOOPBACK,
+    iptables_names.TRANSIT[1]: reasons.TRANSIT,
+    iptables_names.FOREIGN[1]: reasons.FOREIGN,
 }
 
 
@@ -106,7 +116,7 @@ def open_for(node: Node, outcome: Outcome, hook: str = "") -> str:
     if whose.holds_our_place(chain):
         return "Run the role again, or bring back what is missing: systemctl reload %s" % marks.BOOT_UNIT
     if whose.is_ours(chain):
-        return _option(outcome)
+        return _option(node, outcome)
     if chain is None:
         return "Find the rule that drops the packet: %s" % inside(node, "nft list ruleset")
     told = _by_its_owner(node, outcome, chain, hook)
@@ -192,9 +202,11 @@ def delete_route(node: Node, what: str, words: str, protocol: int, version: int 
     return "%s%s: %s" % (again, what, ip(node, words, version))
 
 
-def _option(outcome: Outcome) -> str:
+def _option(node: Node, outcome: Outcome) -> str:
     """The option of the network that lets through what our rules drop."""
     packet = outcome.packet
+    if is_for(reasons.DIRECT, outcome):
+        return _direct(node, packet)
     for reason, advice in _OURS.items():
         if is_for(reason, outcome):
             return advice
@@ -203,6 +215,23 @@ def _option(outcome: Outcome) -> str:
         "Allow the flow in the options of the network: `allow` for %s%s, `publish` for a port of the host, `icc`, or"
         " `direct_access`." % (packet.to, port)
     )
+
+
+def _direct(node: Node, packet: Packet) -> str:
+    """The options by which a packet may come to an address of a network from elsewhere."""
+    bridge = node.bridge_with(packet.to)
+    network = "the network" if bridge is None else "network %s" % (bridge.network or bridge.name)
+    if bridge is not None:
+        then = node.filter.on_hook("forward", packet.at(oif=bridge.name), node)
+        if then.kind == DROP and is_for(reasons.IN, then):
+            return "Set internal: false for %s, which has no way in, and name the flow in its `allow`." % network
+    if node.is_local(packet.to):
+        told = (
+            "Ask for another address of the host; from an endpoint, that may be the gateway of its own network. Or set"
+        )
+        return "%s direct_access: true for %s." % (told, network)
+    told = "Name the flow in the `allow` of %s, ask a published port of the host instead (`publish`), or set"
+    return "%s direct_access: true for that network." % (told % network)
 
 
 def _is_of_iptables(chain: Chain) -> bool:

@@ -187,6 +187,23 @@ def _interface(of: str) -> t.Callable[[str], Question]:
     return make
 
 
+def _group(of: str) -> t.Callable[[str], Question]:
+    def make(value: str) -> Question:
+        try:
+            group = int(value, 0)
+        except ValueError:  # a name, or a mask
+            return _cannot_tell
+
+        def question(packet: Packet, around: Surroundings) -> Answer:
+            link = packet.iif if of == "iif" else packet.oif
+            found = around.link_group(link) if link else None
+            return None if found is None else found == group
+
+        return question
+
+    return make
+
+
 def _network(of: str) -> t.Callable[[str], Question]:
     def make(value: str) -> Question:
         try:
@@ -311,6 +328,8 @@ def _icmp(value: str) -> Question:
 _QUESTIONS: dict[str, t.Callable[[str], Question]] = {
     "-i": _interface("iif"),
     "-o": _interface("oif"),
+    "--src-group": _group("iif"),
+    "--dst-group": _group("oif"),
     "-s": _network("source"),
     "-d": _network("to"),
     "-p": _protocol,

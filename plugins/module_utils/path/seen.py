@@ -6,6 +6,8 @@
 The socket of a namespace delivers its frames in order. Between namespaces, time stamps are of no use, as the kernel
 begins to stamp frames only some time after it was asked to; but a frame that comes out of a veth pair has entered its
 other end before.
+
+A bridge that has forgotten which port a MAC address is behind floods the frame. Its copies go astray, and are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import typing as t
 from .. import marks
 from .sightings import Sighting, Sightings
 from .topology import Node
+from .trail import Mark
 from .wire import Wire
 
 _End = tuple[str, str, bool]  # node, link, and whether it is the answer
@@ -25,7 +28,7 @@ def seen(wire: Wire, sightings: Sightings) -> t.Iterator[dict[str, str]]:
     found = [
         one for one in sightings.on_links() if one.link in one.node.nics and not one.link.startswith(marks.PATH_LINK)
     ]
-    for one in _in_order(wire, found):
+    for one in _in_order(wire, _without_copies(wire, found)):
         # the port of an echo is its identifier
         packet = one.packet.at(sport=0) if one.packet.protocol == "icmp" else one.packet
         yield {
@@ -37,6 +40,25 @@ def seen(wire: Wire, sightings: Sightings) -> t.Iterator[dict[str, str]]:
             "source": packet.origin,
             "destination": packet.target,
         }
+
+
+def _without_copies(wire: Wire, found: t.Sequence[Sighting]) -> list[Sighting]:
+    flooded: dict[tuple[str, int, bool, str, str], list[Sighting]] = {}
+    for one in found:
+        bridge = one.node.nics[one.link].master
+        if one.outgoing and bridge:
+            packet = one.packet
+            flooded.setdefault((one.node.name, bridge, packet.answer, packet.origin, packet.target), []).append(one)
+    copies: set[_End] = set()
+    for ports in flooded.values():
+        astray = {_end(one) for one in ports if not _is_on_the_way(wire, one)}
+        copies |= astray if len(astray) < len(ports) else set()
+    return [one for one in found if (_end(one) if one.outgoing else _sent_by(wire, one)) not in copies]
+
+
+def _is_on_the_way(wire: Wire, one: Sighting) -> bool:
+    """Whether the walk came by there."""
+    return Mark(one.node.name, "out " + one.link, one.packet.answer) in wire.trail.marks
 
 
 def _in_order(wire: Wire, found: t.Sequence[Sighting]) -> t.Iterator[Sighting]:

@@ -243,6 +243,11 @@ class Node:
         nic = self.nics.get(link)
         return None if nic is None else nic.group
 
+    def link_kind(self, link: str) -> str | None:
+        """The kind of a link, empty for one that has none, such as a network card; None if there is no such link."""
+        nic = self.nics.get(link)
+        return None if nic is None else nic.kind
+
     def own_address(self, link: str, version: int) -> model.Address | None:
         """The address that masquerade or redirect over a link would write into a packet."""
         nic = self.nics.get(link)

@@ -44,6 +44,8 @@ class Walk(Follower):
         self._entry: Packet | None = None
         self._start: tuple[Node, Nic | None] = (topology.host, None)
         self._left = _HOPS
+        # where a packet was sent to another stack last, and by which gateway of its route
+        self._hop: tuple[Node, Nic, model.Address | None] | None = None
 
     def from_node(self, node: Node, packet: Packet) -> Verdict:
         """Follow a packet that a process in a stack sends."""
@@ -108,9 +110,9 @@ class Walk(Follower):
 
     def _routed(self, node: Node, packet: Packet) -> Way:
         if not packet.answer and not packet.source.is_unspecified and not node.is_local(packet.source):
-            self._stop(
-                LOST, "address", at(node), "%s does not have the address %s" % (node.name, packet.source), "", packet
-            )
+            reason = "%s does not have the address %s" % (node.name, packet.source)
+            advice = "Leave out source_address, or give an address of %s." % _called(node)
+            self._stop(LOST, "address", at(node), reason, advice, packet)
         way = node.route(packet)
         if way.error:
             self._no_way(node, None, packet, way)
@@ -154,15 +156,24 @@ class Walk(Follower):
         master = host.nic_at(near.master) if near is not None else None
         # an end that was unplugged is no way to anybody
         home = master or (near if near is not None and near.addresses else None)
+        until = None
+        if home is None and not packet.answer and self.topology.owner(packet.to) is None:
+            # the address of an endpoint whose link is down may be lost, or somebody else has it out there
+            home, until = host.bridge_with(packet.to), Mark(host.name, "in " + nic.name, True)
         if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
             return
         if way.gateway is not None and not self.wire.leads_out(host, nic):
             return  # an endpoint that is a router may know the way
         found = host.match(packet.to)
-        reason = "a route of the host (%s) leads packets to %s away, which is behind %s"
-        reason %= (found.words if found.link == nic.name else nic.name, packet.to, home.name)
+        reason = "a route of the host (%s) leads packets to %s away, which is %s %s"
+        where = "in the subnet of" if until else "behind"
+        reason %= (found.words if found.link == nic.name else nic.name, packet.to, where, home.name)
         advice = self._lead_back(host, found, packet) if found.link == nic.name else _ROUTING
-        self._stop(LOST, "route", at(host, nic), reason, advice, packet, owner=owners.of_route(found.protocol))
+        verdict = Verdict(LOST, "route", at(host, nic), reason, advice, owners.of_route(found.protocol))
+        if until and not self.trail.oracle.active:
+            self.trail.doubt(verdict, packet)
+        else:
+            self.trail.stop(verdict, packet, until)
 
     @staticmethod
     def _lead_back(host: Node, found: Match, packet: Packet) -> str:
@@ -194,6 +205,7 @@ class Walk(Follower):
             self._outside(node, nic, packet)
             return
         other, far = target
+        self._hop = node, nic, way.gateway
         self._receive(
             other, far, packet.at(iif=far.name, oif="", status=packet.status if other is node else frozenset())
         )
@@ -244,6 +256,7 @@ class Walk(Follower):
     def _must_forward(self, node: Node, nic: Nic, packet: Packet) -> None:
         everywhere = "ipv4/ip_forward" if packet.version == 4 else "ipv6/conf/all/forwarding"
         if not node.is_host and not node.sysctl(everywhere):
+            self._must_not_be_a_gateway(node, packet)
             reason = "%s does not have the address %s, but receives the packets to it" % (node.name, packet.to)
             advice = remedies.AGAIN % "restores the addresses of endpoints"
             self._stop(LOST, "address", at(node, nic), reason, advice, packet)
@@ -266,6 +279,17 @@ class Walk(Follower):
                 owners.OURS,
             )
         self.trail.note(node, packet, "forwarding", nic.name, "on")
+
+    def _must_not_be_a_gateway(self, node: Node, packet: Packet) -> None:
+        """No route may lead by way of an endpoint that does not forward."""
+        if self._hop is None:
+            return
+        sender, nic, gateway = self._hop
+        if gateway is not None and node.is_local(gateway):
+            reason = "a route of %s leads packets to %s by way of %s (%s), which does not forward"
+            reason %= (sender.name, packet.to, gateway, node.name)
+            advice, owner = self.wire.advice_gateway(sender, nic, packet.to), sender.match(packet.to).protocol
+            self._stop(LOST, "route", at(sender, nic), reason, advice, packet, owner=owners.of_route(owner))
 
     def _must_be_plain(self, node: Node, packet: Packet, direction: int, until: Mark) -> None:
         """Check the IPsec policies, one of which may block the packet.
@@ -419,7 +443,9 @@ class Walk(Follower):
             reason = "the answer leaves the host by %s for %s" % (nic.name, packet.to)
             raise Stop(Verdict(ARRIVES, None, at(node), reason))
         mark = Mark(node.name, "in " + nic.name, True)
-        from_elsewhere = not node.is_local(packet.source)
+        # what only passes by is answered to its sender, and perhaps by another way
+        passes_by = came_by is not None and "to" not in self.trail.changes
+        from_elsewhere = not passes_by and not node.is_local(packet.source)
         masquerade = self._untranslated(node, nic, packet)
         advice = "Check %s, and the network between it and this host." % packet.to
         silent = self._silent(node, nic, packet, advice)
@@ -591,6 +617,11 @@ class Walk(Follower):
         found = reverse_path(node, nic, packet) if nic is not None else None
         if found is not None:
             self.trail.stop(found, packet)
+        from .dead_ends import discarding_rule
+
+        rule = discarding_rule(node, packet)
+        if rule:
+            self._dead_route(node, packet, rule)
         reason = "%s cannot route %s (%s)" % (node.name, packet, errno.errorcode.get(way.error, way.error))
         advice = "Look at the routes and rules (ip rule): %s" % remedies.ip(
             node, "route show table all", packet.version

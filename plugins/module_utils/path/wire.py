@@ -601,7 +601,7 @@ class Wire(Follower):
             owner = owners.of_route(node.match(packet.to).protocol) if gateway else ""
             reason = "nothing on %s has the address %s" % (self._segment_name(node, nic), address)
             reason += ", to which the route of %s leads" % node.name if gateway else ""
-            advice = self._advice_gateway(node, nic, packet.to) if gateway else ""
+            advice = self.advice_gateway(node, nic, packet.to) if gateway else ""
             changed = self.trail.changes.get("to")
             if changed is not None and not whose.is_ours(changed[1].chain):
                 reason += ", to which a rule sends the packet: %s" % changed[1].because
@@ -622,7 +622,7 @@ class Wire(Follower):
                 packet,
             )
 
-    def _advice_gateway(self, node: Node, nic: Nic, to: model.Address) -> str:
+    def advice_gateway(self, node: Node, nic: Nic, to: model.Address) -> str:
         """The command that points the route at a gateway that exists."""
         stations = (one for one in self._segment(node, nic) if one[0].is_host and one[1].kind == "bridge")
         for host, bridge in stations:

@@ -15,10 +15,11 @@ from .words import Draft
 
 _ELSEWHERE = "iifgroup != %d oifgroup != %d" % (marks.LINK_GROUP, marks.LINK_GROUP)
 _FOREIGN = '%s counter drop comment "%s"' % (_ELSEWHERE, reasons.FOREIGN)
-# Bridges of container engines and virtual machines, including later ones, have rules of their own.
+# Bridges of container engines and virtual machines, including later ones, have rules of their own. No rule may say that
+# a kind is not bridge: a network card has none, and such a rule never matches its packets.
+_BRIDGES = ('meta iifkind "bridge" return', 'meta oifkind "bridge" return')
 _TRANSIT = {
-    version: 'meta nfproto ipv%d %s meta iifkind != "bridge" meta oifkind != "bridge" counter drop comment "%s"'
-    % (version, _ELSEWHERE, reasons.TRANSIT)
+    version: 'meta nfproto ipv%d %s counter drop comment "%s"' % (version, _ELSEWHERE, reasons.TRANSIT)
     for version in model.VERSIONS
 }
 
@@ -28,7 +29,8 @@ _TRANSIT = {
 
 def render(drop_foreign: bool, transit: t.Collection[int], draft: Draft) -> None:
     """The chain that drops all packets of others, or in some IP versions those that concern no bridge of others."""
-    draft.chains[names.FOREIGN] = (*(_TRANSIT[version] for version in sorted(transit)), *[_FOREIGN] * drop_foreign)
+    rules = [_TRANSIT[version] for version in sorted(transit)]
+    draft.chains[names.FOREIGN] = (*[_FOREIGN] * drop_foreign, *(_BRIDGES if rules else ()), *rules)
 
 
 # ---- from rules

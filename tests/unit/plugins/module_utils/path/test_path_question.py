@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from types import SimpleNamespace
 from typing import Any
 
@@ -84,6 +84,28 @@ def test_an_endpoint_whose_namespace_has_lost_its_name_is_told_apart_from_one_th
     question = Question(origin="cache.blue", to="192.0.2.1", port=80, protocol="tcp")
 
     with pytest.raises(InvalidRequest, match=r"^from: the namespace of endpoint cache has lost its name, .* playbook"):
+        find_start(Topology(), question)  # type: ignore[arg-type]
+
+
+def test_names_of_dns_are_not_looked_up() -> None:
+    with pytest.raises(
+        InvalidRequest, match=r"^to: there is no endpoint example\.org .*; of another machine, give the"
+    ):
+        find_start(Topology(), Question(origin="web", to="example.org", port=80))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("to", ["224.0.0.1", "ff02::1", "255.255.255.255", "192.0.2.255"])
+def test_what_is_for_several_machines_has_no_path(to: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(addresses=[ip_interface("192.0.2.11/24"), ip_interface("198.51.100.1/31")])
+    monkeypatch.setattr(Topology.host, "nics", {"eth0": card})
+    find_start(Topology(), Question(origin="web", to="198.51.100.1", port=80))  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequest, match=rf"^to: {to} is for several machines at once; give the address of one"):
+        find_start(Topology(), Question(origin="web", to=to, port=80))  # type: ignore[arg-type]
+
+
+def test_an_endpoint_is_not_outside() -> None:
+    question = Question(origin="outside", to="2001:db8::1", port=80, source_address="fd00:20::3")
+    with pytest.raises(InvalidRequest, match=r"^source_address: fd00:20::3 is not outside; write from: endpoint db"):
         find_start(Topology(), question)  # type: ignore[arg-type]
 
 

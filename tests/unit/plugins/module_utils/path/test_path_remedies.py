@@ -30,6 +30,8 @@ def node(place: Place) -> t.Any:
         nics={},
         filter=Filter(),
         file=lambda path: None,
+        bridge_with=lambda address: None,
+        is_local=lambda address: False,
     )
 
 
@@ -159,6 +161,9 @@ def test_a_rule_is_deleted_where_it_stands() -> None:
         (reasons.OUT, "internal: false"),
         (reasons.IN, "internal: false"),
         (reasons.HOST, "host_access: allow"),
+        (reasons.LOOPBACK, "publish the port on an address of the host"),
+        (reasons.TRANSIT, "bridge_network_forward_policy: unmanaged"),
+        (reasons.FOREIGN, "bridge_network_forward_policy: unmanaged"),
         (reasons.CLOSED, "`allow` for 192.0.2.2:80"),
     ],
 )
@@ -167,8 +172,12 @@ def test_what_rules_of_ours_close_an_option_opens(reason: str, option: str) -> N
     assert option in advice(chain, rule=Rule('drop comment "%s"' % reason, (), 5))
 
 
-def test_iptables_tells_the_reason_by_the_chain() -> None:
-    assert "host_access: allow" in advice(Chain("nft", "ip", "filter", "DLN-HOST"), rule=Rule("-j DROP", (), 5))
+@pytest.mark.parametrize(
+    ("chain", "option"),
+    [("DLN-HOST", "host_access: allow"), ("DLN-FOREIGN", "forward_policy"), ("DLN-TRANSIT", "forward_policy")],
+)
+def test_iptables_tells_the_reason_by_the_chain(chain: str, option: str) -> None:
+    assert option in advice(Chain("nft", "ip", "filter", chain), rule=Rule("-j DROP", (), 5))
 
 
 def test_what_holds_the_place_of_our_rules_is_lifted_by_what_brings_them_back() -> None:

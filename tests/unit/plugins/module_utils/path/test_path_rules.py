@@ -30,6 +30,9 @@ class Around:
     def link_group(self, link: str) -> int | None:
         return 25708 if link == "br-blue" else 0
 
+    def link_kind(self, link: str) -> str | None:
+        return {"br-blue": "bridge", "up0": ""}.get(link)
+
     def own_address(self, link: str, version: int) -> Address | None:
         return ipaddress.ip_address("192.0.2.1")
 
@@ -77,6 +80,8 @@ MATCHES = {
     "interface": match(meta("iifname"), "br-blue"),
     "wildcard": match(meta("iifname"), "br-*"),
     "group": match(meta("iifgroup"), 25708),
+    "kind": match(meta("iifkind"), "bridge"),
+    "other kind": match(meta("iifkind"), "veth", "!="),
     "prefix": match(payload("ip", "saddr"), PREFIX),
     "set": match(payload("tcp", "dport"), {"set": [22, {"range": [79, 81]}]}),
     "not in a set": match(payload("tcp", "dport"), {"set": [22, 443]}, "!="),
@@ -92,6 +97,9 @@ MATCHES = {
 }
 OTHERS = {
     "interface": match(meta("iifname"), "up0"),
+    "kind": match(meta("iifkind"), "veth"),
+    "a card has no kind": match(meta("oifkind"), "bridge"),
+    "a card has not even another kind": match(meta("oifkind"), "bridge", "!="),
     "prefix": match(payload("ip", "saddr"), PREFIX, "!="),
     "other family": match(payload("ip6", "saddr"), "::/0", "!="),
     "other protocol": match(payload("udp", "dport"), 80),
@@ -176,18 +184,30 @@ class TestIptables:
             "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN",
             '-m comment --comment "a rule -j ACCEPT"',
             "-m addrtype --dst-type UNICAST",
+            "-m devgroup --src-group 0x646c ! --dst-group 0x646c",
         ],
     )
     def test_a_rule_that_matches_drops(self, text: str) -> None:
         assert verdict(saved("-A FORWARD %s -j DROP" % text)) == "drop"
 
     @pytest.mark.parametrize(
-        "text", ["-i up0", "! -i br-blue", "-p udp", "-m conntrack --ctstate RELATED,ESTABLISHED", "-d 10.0.0.0/8"]
+        "text",
+        [
+            "-i up0",
+            "! -i br-blue",
+            "-p udp",
+            "-m conntrack --ctstate RELATED,ESTABLISHED",
+            "-d 10.0.0.0/8",
+            "-m devgroup ! --src-group 0x646c",
+        ],
     )
     def test_a_rule_for_others_does_not(self, text: str) -> None:
         assert verdict(saved("-A FORWARD %s -j DROP" % text)) == "pass"
 
-    @pytest.mark.parametrize("text", ["-m limit --limit 1/sec", "-m mark --mark 0x1", "-m set --match-set bad src"])
+    @pytest.mark.parametrize(
+        "text",
+        ["-m limit --limit 1/sec", "-m mark --mark 0x1", "-m set --match-set bad src", "-m devgroup --src-group mine"],
+    )
     def test_what_is_not_known_leaves_it_unknown(self, text: str) -> None:
         assert verdict(saved("-A FORWARD %s -j DROP" % text)) == "unknown"
 

@@ -11,16 +11,23 @@ from types import SimpleNamespace
 from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
 from ansible_collections.dockerless.network.plugins.module_utils.path.seen import seen
 from ansible_collections.dockerless.network.plugins.module_utils.path.sightings import Sighting
+from ansible_collections.dockerless.network.plugins.module_utils.path.trail import Mark
 
 NODES = {
-    name: SimpleNamespace(name=name, nics={link: SimpleNamespace(name=link) for link in links})
-    for name, links in {"web": ["eth0"], "host": ["v-web", "br", "up0"], "db": ["eth0"]}.items()
+    name: SimpleNamespace(
+        name=name, nics={link: SimpleNamespace(name=link, master=7 * link.startswith("v-")) for link in links}
+    )
+    for name, links in {"web": ["eth0"], "host": ["v-web", "v-db", "br", "up0"], "db": ["eth0"]}.items()
 }
-CABLES = {("web", "eth0"): ("host", "v-web"), ("host", "v-web"): ("web", "eth0")}
+CABLES = {("web", "eth0"): ("host", "v-web"), ("db", "eth0"): ("host", "v-db")}
+CABLES |= {far: near for near, far in CABLES.items()}
 
 
 class Cables:
     """The part of Wire that seen() uses."""
+
+    def __init__(self, *marks: Mark) -> None:
+        self.trail = SimpleNamespace(marks=marks)
 
     def layer_of(self, node: t.Any, nic: t.Any) -> str:
         return "uplink" if nic.name == "up0" else "link"
@@ -37,13 +44,14 @@ def sighting(text: str, protocol: str = "tcp") -> Sighting:
     return Sighting(t.cast(t.Any, NODES[node]), link, way == "out", packet)
 
 
-def told(*found: Sighting) -> list[dict[str, str]]:
+def told(*found: Sighting, marks: t.Sequence[Mark] = ()) -> list[dict[str, str]]:
     sightings = SimpleNamespace(on_links=lambda: list(found))
-    return list(seen(t.cast(t.Any, Cables()), t.cast(t.Any, sightings)))
+    return list(seen(t.cast(t.Any, Cables(*marks)), t.cast(t.Any, sightings)))
 
 
-def order(*texts: str) -> list[str]:
-    return ["%(place)s %(way)s %(interface)s %(direction)s" % item for item in told(*map(sighting, texts))]
+def order(*texts: str, marks: t.Sequence[Mark] = ()) -> list[str]:
+    found = told(*map(sighting, texts), marks=marks)
+    return ["%(place)s %(way)s %(interface)s %(direction)s" % item for item in found]
 
 
 WEB = ["web out eth0 there", "web in eth0 back"]
@@ -71,3 +79,17 @@ def test_an_echo_has_no_port_and_the_uplink_is_named() -> None:
 def test_the_link_of_the_injection_is_left_out() -> None:
     NODES["host"].nics["dlnp7"] = SimpleNamespace(name="dlnp7")
     assert told(sighting("host in dlnp7 there")) == []
+
+
+FLOODED = ["web out eth0 there", "host in v-web there", "host out v-db there", "db in eth0 there"]
+COPIES = ["host out v-web there", "web in eth0 there"]
+
+
+def test_copies_of_a_flooded_frame_are_left_out() -> None:
+    """A bridge that does not know the port of a MAC address sends the frame by all of them, back to its sender too."""
+    astray = [*FLOODED[:2], COPIES[0], FLOODED[2], *COPIES[1:], FLOODED[3]]
+    assert order(*astray, marks=[Mark("host", "out v-db", False)]) == FLOODED
+
+
+def test_where_the_walk_did_not_come_everything_is_told() -> None:
+    assert sorted(order(*FLOODED, *COPIES)) == sorted([*FLOODED, *COPIES])

@@ -114,3 +114,12 @@ def test_without_an_address_the_kernel_takes_that_of_lo() -> None:
 
     found = Walk(topology, Trail(Oracle())).from_node(host, packet)
     assert (found.verdict, found.layer, found.reason) == ("lost", "address", "host has no IPv6 address")
+
+
+def test_a_source_that_the_sender_does_not_have() -> None:
+    host = OneHost()
+    topology: t.Any = SimpleNamespace(host=host, owner=lambda address: None)
+
+    found = Walk(topology, Trail(Oracle())).from_node(host, Packet(ROUTER, FAR, dport=443))
+    assert found.reason == f"host does not have the address {ROUTER}"
+    assert found.advice == "Leave out source_address, or give an address of the host."
