@@ -166,4 +166,12 @@ class EgressFlows:
     former: model.Address | None = None  # to_source before the change
 
 
-Flows = t.Union[PortFlows, EgressFlows]
+@dataclass(frozen=True)
+class WithdrawnFlows:
+    """The UDP and ICMP flows that keep the translation of a masquerade that has gone."""
+
+    masquerade: model.Masquerade
+    others: tuple[model.Masquerade, ...] = ()  # those that its flows may meet now, the first one that counts first
+
+
+Flows = t.Union[PortFlows, EgressFlows, WithdrawnFlows]
