@@ -9,7 +9,7 @@ import shlex
 import typing as t
 
 from . import model, operations
-from .kernel import state
+from .kernel import decode, state
 from .marks import DOOMED_GROUP, LINK_GROUP, ROUTE_PROTOCOL, RULE_PRIORITY
 from .records import dataclass
 
@@ -287,18 +287,45 @@ class RemoveRoute(operations.Operation):
 
 
 def barrier_command(place: model.Place, verb: str, barrier: state.RouteEntry) -> str:
-    """``ip route add`` or ``delete`` for a route that leads nowhere."""
+    """``ip route add`` or ``delete`` for a route of others."""
     route = barrier.route
+    if verb != "del" and not (barrier.kind or barrier.is_narrow or barrier.nexthop or barrier.hops):
+        return route_command(place, verb, barrier.link, route, barrier.protocol)
     family = ("-6",) if route.to.version == 6 else ()
-    words: list[object] = [barrier.kind, route.to if route.to.prefixlen else "default"]
+    words: list[object] = [*filter(None, [barrier.kind]), route.to if route.to.prefixlen else "default"]
+    if barrier.origin is not None:
+        words += ["from", barrier.origin]
+    if barrier.tos:
+        words += ["tos", "0x%02x" % barrier.tos]
+    words += _hop_words(barrier)
     if route.metric:
         words += ["metric", route.metric]
+    if barrier.kind in decode.LOCAL_KINDS.values() or route.table:
+        words += ["table", model.TABLES.get(route.table or model.MAIN_TABLE, route.table)]
     return operations.inside(place, "ip", *family, "route", verb, *words)
+
+
+def _hop_words(entry: state.RouteEntry) -> list[object]:
+    """The next hops of a route in words of ip-route(8)."""
+    if entry.nexthop:
+        return ["nhid", entry.nexthop]
+    if entry.hops:
+        return [word for via, link in entry.hops for word in ("nexthop", *_hop(via, link, entry.route.to.version))]
+    if entry.kind in decode.NOWHERE.values():
+        return []
+    return [*_hop(entry.route.via, entry.link, entry.route.to.version)]
+
+
+def _hop(via: model.Address | None, link: str, version: int) -> t.Iterator[object]:
+    if via is not None:
+        yield from ("via", *(("inet6",) if via.version != version else ()), via)
+    if link:
+        yield from ("dev", link)
 
 
 @dataclass(frozen=True)
 class AddBarrier(operations.Operation):
-    """Add a route that leads nowhere again."""
+    """Add a route of others again."""
 
     place: model.Place
     barrier: state.RouteEntry
@@ -315,7 +342,7 @@ class AddBarrier(operations.Operation):
 
 @dataclass(frozen=True)
 class RemoveBarrier(operations.Operation):
-    """Remove a route that leads nowhere. The right route to the same target may be added next."""
+    """Remove a route of others that is in the way. The right route to the same target may be added next."""
 
     place: model.Place
     barrier: state.RouteEntry

@@ -13,11 +13,11 @@ import typing as t
 
 from . import marks, model
 from .composition.sections import Noted, noted
-from .kernel import state
+from .kernel import decode, state
 from .kernel.errors import KernelError
 from .records import replace
 from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
-from .world import World, is_ours, via_of
+from .world import World, is_ours, target_of, via_of
 
 _SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % marks.NAMES_UNIT
 _BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
@@ -268,7 +268,19 @@ def _use(port: model.PublishedPort, heard: t.Mapping[str, t.Sequence[model.Liste
 # ---- ways
 
 # Where the name of a kind of route does not say what becomes of a packet.
-_KINDS = {"throw": "is left to the rules of routing that follow"}
+_KINDS = {
+    "throw": "is left to the rules of routing that follow",
+    "local": "is taken for an address of its own",
+    "broadcast": "is taken for an address of all stations",
+    "multicast": "is taken for the address of a group",
+}
+
+
+def _way(entry: state.RouteEntry) -> str:
+    """What becomes of a packet that takes a route, as the end of a clause."""
+    if entry.kind not in ("", decode.UNICAST):
+        return _KINDS.get(entry.kind, "is %s" % entry.kind)
+    return "goes%s by %s" % (via_of(entry.route), entry.link)
 
 
 class _Ways:
@@ -308,6 +320,7 @@ class _Ways:
         if link is None or not link.up or network is None:
             return
         yield from self._flushed(place, endpoint)
+        yield from self._ruled(place, endpoint, network)
         routes = self._world.routes(place)
         yield from self._strays(place, endpoint, routes)
         if not self._world.is_host(place):
@@ -348,36 +361,48 @@ class _Ways:
             if lost.link == endpoint.interface and lost.kind == "local":
                 yield "its table local lacks %s, so it does not answer there" % lost.to.network_address
 
+    def _ruled(self, place: model.Place, endpoint: EndpointReport, network: NetworkReport) -> t.Iterator[str]:
+        """Rules of others inside that take packets from their way to the gateway."""
+        if not self._world.has_odd_rules(place):
+            return
+        detours = self._world.detours_in(place)
+        ways = [(gateway, own) for gateway in _gateways(endpoint, network) for own in endpoint.addresses]
+        for gateway, own in ways:
+            for text in detours.inside(endpoint.interface or "", gateway, own):
+                yield "inside, " + text % gateway
+
     def _strays(
         self, place: model.Place, endpoint: EndpointReport, routes: t.Sequence[state.RouteEntry]
     ) -> t.Iterator[str]:
         """Routes of others that attract packets for its subnets, and in a namespace of ours any route of others."""
         from .kinds.ways import hiding
 
-        walls = [entry for entry in self._world.barriers(place) if entry.route.to.prefixlen]
-        found = hiding(endpoint.interface or "", endpoint.addresses, [*routes, *walls])
+        walls = self._world.barriers(place)
+        found = hiding(place, endpoint.interface or "", endpoint.addresses, [*routes, *walls], self._world)
         if self._world.owns(place) and place not in self._looked:
-            found += [entry for entry in [*routes, *walls] if entry not in found and _is_strange(entry)]
+            # a route of the table local may be there for a service that answers for many addresses
+            more = [*routes, *(entry for entry in walls if not entry.route.table)]
+            found += [entry for entry in more if entry not in found and _is_strange(entry)]
         self._looked.add(place)
         for entry in found:
-            way = (
-                _KINDS.get(entry.kind, "is %s" % entry.kind)
-                if entry.kind
-                else "goes%s by %s" % (via_of(entry.route), entry.link)
-            )
-            yield "%s %s, by a route that is not ours" % (entry.route.to, way)
+            yield "%s %s, by a route that is not ours" % (target_of(entry.route), _way(entry))
 
     def _default(self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry]) -> t.Iterator[str]:
         gateways = self._gateways.get((place, version))
-        found = [entry for entry in routes if entry.route.to.prefixlen == 0 and entry.route.to.version == version]
+        walls = self._world.barriers(place)
+        found = [e for e in (*routes, *walls) if e.route.to.prefixlen == 0 and e.route.to.version == version]
         if not gateways:
             return
         if not found:
             yield "no default route for IPv%d" % version
             return
-        best = min(found, key=lambda entry: entry.route.metric or 0)
-        if best.route.via not in gateways:
-            yield "default by %s, not the gateway" % (best.route.via or best.link)
+        best = min(found, key=lambda entry: (not entry.route.table, entry.route.metric or 0, entry.rank))
+        if best.kind:
+            yield "default %s, by a route that is not ours" % _way(best)
+            return
+        hops = [via or link for via, link in best.hops] or [best.route.via or best.link]
+        for hop in [hop for hop in hops if hop not in gateways][:1]:
+            yield "default by %s, not the gateway" % hop
 
 
 def _cut_off(links: t.Iterable[state.Link | None]) -> t.Iterator[str]:

@@ -242,10 +242,11 @@ class ForgetFlows(Operation):
 
 def _forgetting(flow: state.Flows) -> t.Iterator[str]:
     """The commands of conntrack(8); it exits with 1 if there was nothing to delete."""
-    if isinstance(flow, state.EgressFlows):
+    if not isinstance(flow, state.PortFlows):
         source = flow.masquerade.source
+        words = ["--orig-src", str(source), *(["--src-nat"] if isinstance(flow, state.WithdrawnFlows) else [])]
         for protocol in ("udp", "icmp" if source.version == 4 else "icmpv6"):
-            yield "%s || true" % shlex.join([*_delete_flows(source.version, protocol), "--orig-src", str(source)])
+            yield "%s || true" % shlex.join([*_delete_flows(source.version, protocol), *words])
         return
     words = _delete_flows(flow.version, flow.protocol)
     if flow.host_ip:

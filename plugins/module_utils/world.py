@@ -131,8 +131,26 @@ class World:
 
             stack = self.host.stack(model.HOST)
             routes = [*self.routes(), *self.barriers(model.HOST)]
-            self._detours = Detours(self.links(), routes, stack.rules(), self._whole_table)
+            first = [version for version in model.VERSIONS if self.looks_there_first(version)]
+            self._detours = Detours(self.links(), routes, stack.rules(), self._whole_table, first)
         return self._detours
+
+    def detours_in(self, place: model.Place) -> Detours:
+        """The same for a namespace that is there, as far as rules of routing are concerned."""
+        from .detours import Detours
+
+        stack = self.host.stack(self.places.home(place))
+        routes = [*self.routes(place), *self.barriers(place)]
+
+        def read_table(table: int) -> list[state.RouteEntry]:
+            return [*self.table_routes(place, table), *stack.table_barriers(table)]
+
+        return Detours(self.links(place), routes, stack.rules(), read_table, place=place)
+
+    def has_odd_rules(self, place: model.Place) -> bool:
+        """Whether a namespace has rules of routing of others, besides those to the usual tables."""
+        usual = (model.LOCAL_TABLE, model.MAIN_TABLE, model.DEFAULT_TABLE)
+        return not self.is_new(place) and any(not r.ours and r.table not in usual for r in self.lookups(place))
 
     @property
     def revision(self) -> tuple[int, ...]:
@@ -679,20 +697,35 @@ class World:
             if entry.link not in settled and model.lies_in(entry.route.to, subnet):
                 yield "the route to %s by interface %s" % (entry.route.to, entry.link)
         for entry in self.host.stack(model.HOST).barriers():
-            if model.lies_in(entry.route.to, subnet):
-                yield "the %s route to %s" % (entry.kind, entry.route.to)
-        for entry in self.host.stack(model.HOST).local_routes():
-            to = entry.route.to
-            if model.lies_in(to, subnet) or (model.lies_in(subnet, to) and self._looks_there_first(to.version)):
-                yield "the %s route to %s by interface %s" % (entry.kind, to, entry.link)
+            if model.lies_in(entry.route.to, subnet) or self.takes_first(model.HOST, entry, subnet):
+                where = " by interface %s" % entry.link if entry.route.table else ""
+                yield "the %s route to %s%s" % (entry.kind, entry.route.to, where)
 
-    def _looks_there_first(self, version: int) -> bool:
+    def takes_first(self, place: model.Place, entry: state.RouteEntry, subnet: model.Network) -> bool:
+        """Whether a wider route of the table local takes the packets that a route of the table main is for."""
+        if entry.route.table != model.LOCAL_TABLE or not model.lies_in(subnet, entry.route.to):
+            return False
+        # whatever the order, the host's rules count what is in the table local among its own addresses (fib, addrtype)
+        of_the_host = place == model.HOST and entry.kind == "local"
+        return of_the_host or self.looks_there_first(subnet.version, place)
+
+    def looks_there_first(self, version: int, place: model.Place = model.HOST) -> bool:
         """Whether a wider route in the table local comes before one in the table main.
 
         For IPv4, the kernel keeps both in one table until there are more rules (fib_unmerge).
         """
         usual = (model.LOCAL_TABLE, model.MAIN_TABLE, model.DEFAULT_TABLE)
-        return version == 6 or any(r.version == 4 and r.table not in usual for r in self.lookups(model.HOST))
+        return version == 6 or any(r.version == 4 and r.table not in usual for r in self.lookups(place))
+
+    def keeps_subnet(self, place: model.Place, entry: state.RouteEntry, link: state.Link) -> bool:
+        """Whether a route may stand for the one that the kernel has added for an address of a link.
+
+        In a namespace of ours one of others may not: its packets may have another source address.
+        """
+        if entry.link != link.name or entry.route.via is not None or entry.is_narrow:
+            return False
+        behind = metric_of(entry.route) > state.SUBNET_METRIC[entry.route.to.version]
+        return behind or not is_of_others(entry) or not self.owns(place)
 
     def addresses(self) -> list[model.Interface]:
         """The addresses of the host, without link-local IPv6 ones."""
@@ -701,11 +734,12 @@ class World:
     def destinations(self) -> list[model.Network]:
         """The destinations of all routes of the host, including blackholes and what it takes for its own, without
         default routes."""
-        entries = (*self.routes(), *self.barriers(model.HOST), *self.host.stack(model.HOST).local_routes())
+        entries = (*self.routes(), *self.barriers(model.HOST))
         return [entry.route.to for entry in entries if entry.route.to.prefixlen]
 
     def barriers(self, place: model.Place) -> t.Sequence[state.RouteEntry]:
-        """The routes of a place that lead nowhere, such as a blackhole, without those that this run removes."""
+        """The routes of a place that lead nowhere, such as a blackhole, or to the place itself, without those that this
+        run removes."""
         return self._barriers_of(place)
 
     def _barriers_of(self, place: model.Place) -> list[state.RouteEntry]:
@@ -1046,7 +1080,7 @@ def in_the_way(entry: state.RouteEntry, link: str, wanted: t.Sequence[model.Rout
 
     The kernel has one route for each target and metric, and takes the one with the least metric.
     """
-    here = entry.link == link
+    here = entry.link == link and not entry.hops and not entry.is_narrow
     if here and any(same_route(entry.route, route) for route in wanted):
         return None
     others = (route for route in wanted if entry.route.to == route.to and not (here and entry.route.via == route.via))
@@ -1056,8 +1090,15 @@ def in_the_way(entry: state.RouteEntry, link: str, wanted: t.Sequence[model.Rout
 def _comes_first(entry: state.RouteEntry, route: model.Route) -> bool:
     """Whether another route to the same target is preferred. If the user asked for a metric, that may be intended."""
     theirs, ours = metric_of(entry.route), metric_of(route)
-    by_others = entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
+    by_others = is_of_others(entry)
+    if entry.is_narrow and by_others:
+        return True
     return theirs == ours or (theirs < ours and route.metric is None and by_others)
+
+
+def is_of_others(entry: state.RouteEntry) -> bool:
+    """Whether others made a route, or added a next hop to one."""
+    return bool(entry.hops) or entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
 
 
 def target_of(route: model.Route) -> str:

@@ -14,8 +14,8 @@ description:
   - One for a subnet of another project than O(project), or for a part of it, is refused with the name of that project.
     One that covers such a subnet is refused as well, unless neither O(network) nor O(project) is given. The narrowest
     O(source) comes first, so networks keep masquerades of their own.
-  - UDP and ICMP flows that are open follow a masquerade that is new or changed with their next packet. TCP connections
-    go on as they began, and so do flows that it does not concern.
+  - UDP and ICMP flows that are open follow a masquerade that is new, changed or removed with their next packet. TCP
+    connections go on as they began, and so do flows that it does not concern.
   - A warning says so if the host does not forward, which M(dockerless.network.sysctl_forward) turns on.
 author: The dockerless.network authors (@dockerless-network)
 extends_documentation_fragment:

@@ -630,6 +630,24 @@ ASTRAY = {
         ("10.20.0.2",),
         "leave by up1, as a rule of routing that is not ours leads to table 100",
     ),
+    "local": (
+        "ip route add local 10.20.0.2 dev lo table main",
+        ("10.20.0.2",),
+        "stopped by a route (local 10.20.0.2/32)",
+    ),
+    "local in IPv6": (
+        "ip -6 route add anycast fd00:20::2 dev lo table local",
+        ("fd00:20::2",),
+        "stopped by a route (anycast fd00:20::2/128)",
+    ),
+    "local around": ("ip route add local 10.20.0.0/16 dev lo", (), "stopped by a route (local 10.20.0.0/16)"),
+    "before": ("ip route prepend 10.20.0.0/24 dev up0", ("10.20.0.2",), "leave by up0, by a route"),
+    "blackhole before": ("ip route prepend blackhole 10.20.0.0/24", ("10.20.0.2",), "(blackhole 10.20.0.0/24)"),
+    "several hops": (
+        "ip route add 10.20.0.2 nexthop via 192.0.2.2 nexthop via 192.0.2.3",
+        ("10.20.0.2",),
+        "leave by up0, by a route",
+    ),
     "table that discards": (
         "ip -6 rule add to fd00::/8 lookup 100 pref 99; ip -6 route add blackhole default table 100",
         ("fd00:20::2",),
@@ -674,6 +692,46 @@ def test_routes_and_rules_of_others_that_keep_packets_from_endpoints(world: Engi
         )
         world.must("sh", "-c", "ip route flush table 100; ip -6 route flush table 100; true")
     assert case.startswith("table") or world.must("sh", "-c", everything) == before
+
+
+INSIDE, SIX = "ip -n web route", "ip -n web -6 route"
+# What others add in a namespace of ours, and what does not come through then: an echo request from there to there.
+STRAYS = {
+    "default before ours": (f"{INSIDE} prepend blackhole default", "web", "192.0.2.2"),
+    "several hops": (
+        f"{INSIDE} replace default nexthop via 10.20.0.99 nexthop via 10.20.0.98", "web", "192.0.2.2"),
+    "hop beside ours": (f"{SIX} append default via fd00:20::99 dev eth0", "web", "2001:db8::2"),
+    "nexthop object": (
+        f"ip -n web nexthop add id 1 blackhole; {INSIDE} prepend 10.20.0.0/24 nhid 1", "web", "10.20.0.3"),
+    "other source": (
+        f"ip -n web address add 10.99.0.1/32 dev lo; {INSIDE} replace 10.20.0.0/24 dev eth0 src 10.99.0.1",
+        "web", "10.20.0.3"),
+    "from": (f"{SIX} add fd00:20::/64 from fd00:20::/64 via fd00:20::99 dev eth0", "db", "fd00:20::2"),
+    "local gateway": (f"{INSIDE} add local 10.20.0.1 dev lo", "host", "10.20.0.2"),
+    "local around": (f"{SIX} add local fd00::/8 dev lo table local", "db", "fd00:20::2"),
+    "unicast in local": (f"{INSIDE} add 10.20.0.3 via 10.20.0.99 dev eth0 table local", "web", "10.20.0.3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STRAYS)
+def test_routes_of_others_in_a_namespace_of_ours_are_removed(world: EngineWorld, case: str) -> None:
+    """Of whatever shape they are; see test_veth_kind for more of them."""
+    command, place, address = STRAYS[case]
+    ends = [{"name": name, "addresses": [f"10.20.0.{n}", f"fd00:20::{n}"]} for n, name in enumerate(["web", "db"], 2)]
+    networks = [{"name": "blue", "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": ends}]
+    shown = f"{INSIDE} show table all; {SIX} show table all"
+    world.make(*networks)
+    assert world.ping(place, address)
+    world.must("sh", "-ec", command)
+    if case != "hop beside ours":  # which of the two is taken follows from a random number of the kernel
+        assert not world.ping(place, address, 0.3)
+    assert world.report()["networks"][0]["endpoints"][1]["troubles"]
+    predicted, done = world.make(*networks, check=True), world.make(*networks)
+    assert (done.changed, done.commands) == (True, predicted.commands)
+    assert world.ping(place, address), world.must("sh", "-c", shown)
+    assert not world.make(*networks).changed
+    assert world.report()["networks"][0]["endpoints"][1]["troubles"] == []
+    world.clear()
 
 
 FILTER = "tc filter add dev v-blue-web ingress protocol all u32 match u32 0 0 action mirred egress redirect dev lo"

@@ -277,6 +277,44 @@ def test_flows_that_are_translated_as_before_go_on(world: EngineWorld, far: list
     assert entries(world, *far) == kept
 
 
+@pytest.mark.parametrize("far", [True], indirect=True)
+@pytest.mark.parametrize("more", [[], [{"name": "more"}]], ids=["alone", "with another change"])
+def test_a_flow_is_translated_no_longer_once_its_masquerade_is_withdrawn(
+    world: EngineWorld, far: list[Flow], more: list[dict[str, str]]
+) -> None:
+    """Connections of TCP go on, and so do flows to the host and those of another network."""
+    world.make(masqueraded(True), RED)
+    server = Echo(world, "host")
+    others = [Flow(world, "web", KINDS[0], address, 80) for address in FAR]
+    others += [Flow(world, "red1", KINDS[1], address, 80) for address in FAR]
+    assert (seen(far), seen(others)) == (OUTSIDE, OUTSIDE)
+    others += [Flow(world, "web", kind, "10.20.0.1", 80) for kind in KINDS]
+    assert speak(others) == all_of(others)
+    kept, blue = entries(world, *others), masqueraded(False)
+    foreseen(world, {**blue, "endpoints": [*blue["endpoints"], *more]}, RED)
+    assert seen(far) == INSIDE
+    assert entries(world, *others) == kept
+    assert seen(others[:4]) == OUTSIDE
+    assert speak(others) == all_of(others)
+    server.close()
+
+
+@pytest.mark.parametrize("far", [True], indirect=True)
+def test_a_flow_by_an_interface_that_is_excepted_now_is_translated_no_longer(
+    world: EngineWorld, far: list[Flow]
+) -> None:
+    """One by another interface goes on."""
+    server = Echo(world, "neighbour")
+    others = [Flow(world, "web", KINDS[1], address, 80) for address in ("192.0.2.2", "2001:db8::2")]
+    assert (seen(far), seen(others)) == (OUTSIDE, {"192.0.2.1", "2001:db8::1"})
+    kept = entries(world, *others)
+    foreseen(world, masqueraded({"out_interface": "!up1"}))
+    assert (seen(far), seen(others)) == (INSIDE, {"192.0.2.1", "2001:db8::1"})
+    assert entries(world, *others) == kept
+    server.close()
+
+
+RED: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24", "fd00:21::/64"], "endpoints": [{"name": "red1"}]}
 TRACK = "table inet theirs { chain forward { type filter hook forward priority 0; ct state new counter; }; }"
 
 

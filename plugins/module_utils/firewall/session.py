@@ -14,7 +14,7 @@ import typing as t
 
 from .. import marks, model
 from ..kernel.netfilter import Netfilter
-from ..kernel.state import Flows, Link
+from ..kernel.state import Flows, Link, WithdrawnFlows
 from ..records import dataclass, replace
 from .backend import Backend, BaseChain, FirewallError, NoPacketFilter, Snapshot
 from .choice import choose, others
@@ -97,6 +97,7 @@ class FirewallSession:
         self.revision = 0  # counts changes of the wanted rules by objects of other kinds
         self.left: list[str] = []  # the back-ends whose rules the plan removes
         self.stale: list[Flows] = []  # those whose translation has become wrong
+        self.withdrawn: list[model.Masquerade] = []  # those of this run, whose flows are still translated
         # ports that get another target in this run, as they were before it, by their keys
         self.moved: dict[tuple[int, model.Address | None, str, model.PortRange], model.PublishedPort] = {}
 
@@ -322,7 +323,25 @@ class FirewallSession:
             from .. import operations
 
             steps.append(operations.ForgetFlows(tuple(self.stale)))
-        return steps, source.backend.plan(source.backend.expected(first), desired) if first != desired else []
+        late = source.backend.plan(source.backend.expected(first), desired) if first != desired else []
+        return steps, late + self._forget_withdrawn([address.ip for link in links for address in link.addresses])
+
+    def _forget_withdrawn(self, addresses: t.Sequence[model.Address]) -> list[operations.Operation]:
+        """The step for flows from subnets that stay, and lose a masquerade; it comes when nothing translates them."""
+        staying = [
+            item
+            for item in self.withdrawn
+            if not marks.name_of(item.network) or any(address in item.source for address in addresses)
+        ]
+        if not staying:
+            return []
+        from .. import operations
+
+        return [operations.ForgetFlows(tuple(map(self._withdrawn_flows, staying)))]
+
+    def _withdrawn_flows(self, gone: model.Masquerade) -> WithdrawnFlows:
+        others = [item for item in self.masquerades.values() if model.overlap(item.source, gone.source)]
+        return WithdrawnFlows(gone, tuple(sorted(others, key=lambda item: item.order)))
 
     def in_turn(self, steps: list[operations.Operation], is_first: bool = False) -> list[operations.Operation]:
         """The steps, with a wait for firewalld before them if that runs here and some of them write by iptables.

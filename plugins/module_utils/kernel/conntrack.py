@@ -125,7 +125,8 @@ def _described(flow: state.Flows, local: t.Collection[bytes], way: Way) -> tuple
     if isinstance(flow, state.PortFlows):
         return flow.version, (_NUMBERS[flow.protocol],), _to_port(flow, is_own)
     version = flow.masquerade.source.version
-    return version, (socket.IPPROTO_UDP, _ICMP[version]), _by_masquerade(flow, is_own, way)
+    test = _by_masquerade(flow, is_own, way) if isinstance(flow, state.EgressFlows) else _by_none(flow, is_own, way)
+    return version, (socket.IPPROTO_UDP, _ICMP[version]), test
 
 
 def _to_port(flow: state.PortFlows, is_own: t.Callable[[bytes], bool]) -> _Test:
@@ -143,22 +144,43 @@ def _to_port(flow: state.PortFlows, is_own: t.Callable[[bytes], bool]) -> _Test:
 
 
 def _by_masquerade(flow: state.EgressFlows, is_own: t.Callable[[bytes], bool], way: Way) -> _Test:
-    item = flow.masquerade
-    is_inside, is_excluded = _within([item.source]), _within(item.exclude)
-    former = flow.former.packed if flow.former is not None else b""
+    is_met, is_right = _met(flow.masquerade, way), _translated(flow.masquerade, flow.former)
+    return lambda ends: not is_own(ends.to) and not is_right(ends) and is_met(ends)
 
-    def is_right(ends: _Ends) -> bool:
-        if is_excluded(ends.to):
-            return ends.answered == ends.source
-        if item.to_source is not None:
-            return ends.answered == item.to_source.packed
-        return ends.answered not in (ends.source, former)
+
+def _by_none(flow: state.WithdrawnFlows, is_own: t.Callable[[bytes], bool], way: Way) -> _Test:
+    gone, former = flow.masquerade, flow.masquerade.to_source
+    was_met, was_translated = _met(gone, way), _translated(gone)
+    others = [(_met(item, way), _translated(item, former)) for item in flow.others]
+
+    def test(ends: _Ends) -> bool:
+        if is_own(ends.to) or ends.answered == ends.source or not (was_translated(ends) and was_met(ends)):
+            return False
+        return not next((is_right(ends) for is_met, is_right in others if is_met(ends)), False)
+
+    return test
+
+
+def _met(item: model.Masquerade, way: Way) -> _Test:
+    """Whether a flow comes from the source of a masquerade, and leaves by its interface."""
+    is_inside = _within([item.source])
 
     def leaves(ends: _Ends) -> bool:
         return not item.out.name or (way(ends.source, ends.to) == item.out.name) != item.out.inverted
 
+    return lambda ends: is_inside(ends.source) and leaves(ends)
+
+
+def _translated(item: model.Masquerade, former: model.Address | None = None) -> _Test:
+    """Whether a flow is translated as a masquerade says, which may have had another address before."""
+    is_excluded, before = _within(item.exclude), former.packed if former is not None else b""
+
     def test(ends: _Ends) -> bool:
-        return is_inside(ends.source) and not is_own(ends.to) and not is_right(ends) and leaves(ends)
+        if is_excluded(ends.to):
+            return ends.answered == ends.source
+        if item.to_source is not None:
+            return ends.answered == item.to_source.packed
+        return ends.answered not in (ends.source, before)
 
     return test
 

@@ -24,6 +24,8 @@ RT_TABLE_MAIN = 254
 RT_TABLE_COMPAT = 252  # a number that is too large for the header
 RT_TABLE_LOCAL = 255
 RTN_UNICAST, RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST = 1, 2, 3, 5
+# Types of routes by which a stack takes packets for its own, or for all stations on a link.
+LOCAL_KINDS = {2: "local", 3: "broadcast", 4: "anycast", 5: "multicast"}
 # linux/rtnetlink.h: types of routes without a next hop; actions of rules (FR_ACT_*) have the same numbers
 NOWHERE = {6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw"}
 
@@ -45,7 +47,7 @@ PORT_FLAGS = {
 }
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY = 1, 4, 5, 6
-_RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 9, 15, 18
+_RTA_SRC, _RTA_MULTIPATH, _RTA_CACHEINFO, _RTA_TABLE, _RTA_VIA, _RTA_NH_ID = 2, 9, 12, 15, 18, 30
 _NETNSA_NSID = 1
 _NETCONFA_FORWARDING = 2
 # linux/fib_rules.h
@@ -53,6 +55,7 @@ FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL = 2, 6, 15, 21
 _FRA_DST, _FRA_IIFNAME, _FRA_FWMARK, _FRA_SUPPRESS_PREFIXLEN = 1, 3, 10, 14
 # What compares something with the packet: these, the outgoing link, a VRF, users, protocol and ports, DSCP, flow label.
 _CONDITIONS = frozenset({_FRA_DST, FRA_SRC, _FRA_IIFNAME, _FRA_FWMARK, 12, 17, 19, 20, 22, 23, 24, 25, 26})
+_TOS = -1  # in the header, and so without a number of its own
 FR_ACT_TO_TBL = 1
 _FIB_RULE_INVERT = 2
 _NO_LIMIT = b"\xff\xff\xff\xff"
@@ -286,6 +289,13 @@ class RuleEntry(t.NamedTuple):
             return False
         return source in self.source and self.iif in ("", link)
 
+    def leads(self, source: model.Address, to: model.Address) -> bool:
+        """Whether it is for all packets between two addresses that a stack sends itself and that have no mark."""
+        if self.source.version != to.version:
+            return False
+        both = self.conditions <= {FRA_SRC, _FRA_DST} and (source in self.source and to in self.to) != self.inverted
+        return both or self.catches(to)
+
     def covers(self, source: model.Address, to: model.Address) -> bool:
         """Whether it is for packets between two addresses that arrive by any link."""
         return _FRA_IIFNAME not in self.conditions and (source in self.source and to in self.to) != self.inverted
@@ -340,7 +350,7 @@ def _rule(message: bytes) -> RuleEntry:
         nowhere=NOWHERE.get(header[7], ""),
         priority=marks[0],
         ours=leads and marks == (RULE_PRIORITY, ROUTE_PROTOCOL),
-        conditions=_CONDITIONS & values.keys(),
+        conditions=(_CONDITIONS & values.keys()) | ({_TOS} if header[3] else frozenset()),
         inverted=bool(header[8] & _FIB_RULE_INVERT),
         protocol=marks[1],
         iif=_text(values.get(_FRA_IIFNAME, b"")),
@@ -379,7 +389,7 @@ def lost(
             # groups come when the link begins to run (addrconf_notify)
             if key not in there and key not in found and (kind != RTN_MULTICAST or up[index].running):
                 address = None if kind == RTN_MULTICAST else own
-                found[key] = LostRoute(up[index].name, _LOCAL_KINDS[kind], to, address, source)
+                found[key] = LostRoute(up[index].name, LOCAL_KINDS[kind], to, address, source)
     return list(found.values())
 
 
@@ -447,9 +457,6 @@ def unready(
     return found
 
 
-_LOCAL_KINDS = {RTN_LOCAL: "local", RTN_BROADCAST: "broadcast", RTN_MULTICAST: "multicast"}
-
-
 def _local_keys(messages: t.Iterable[bytes]) -> set[_LocalKey]:
     found = set()
     for message in messages:
@@ -483,8 +490,8 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int,
         # The dump may have every table; a kernel without IPv6 answers with the IPv4 routes.
         if (header[0], _number(values, _RTA_TABLE) or header[4]) != (family, table or RT_TABLE_MAIN):
             continue
-        if header[7] == RTN_UNICAST or header[7] in NOWHERE:
-            found += _route(header, values, names, table)
+        if header[7] == RTN_UNICAST or header[7] in _KINDS:
+            found += _route(header, values, names, table, message, len(found))
     return found
 
 
@@ -496,26 +503,59 @@ def out_of(message: bytes) -> int:
 def local_routes(
     messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int, by_the_kernel: int
 ) -> list[RouteEntry]:
-    """The routes in the table local by which a stack takes packets for its own, without those of the kernel."""
+    """The routes in the table local, without those of the kernel."""
     found: list[RouteEntry] = []
     for message in messages:
-        header = _ROUTE.unpack_from(message)
-        if (header[0], header[4], header[7]) == (family, RT_TABLE_LOCAL, RTN_LOCAL) and header[5] != by_the_kernel:
-            entries = _route(header, netlink.attributes(message, _ROUTE.size), names, RT_TABLE_LOCAL)
-            found += [replace(entry, kind=_LOCAL_KINDS[RTN_LOCAL]) for entry in entries]
+        if message[0] != family or message[4] != RT_TABLE_LOCAL or message[5] == by_the_kernel:
+            continue
+        header, values = _ROUTE.unpack_from(message), netlink.attributes(message, _ROUTE.size)
+        entries = _route(header, values, names, RT_TABLE_LOCAL, message, len(found))
+        found += [replace(entry, kind=entry.kind or UNICAST) for entry in entries]
     return found
 
 
-def _route(header: tuple[int, ...], values: Values, names: t.Mapping[int, str], table: int) -> t.Iterator[RouteEntry]:
+UNICAST = "unicast"  # of such a route in the table local, where it has no business
+_KINDS = {**LOCAL_KINDS, **NOWHERE}
+
+
+def _route(
+    header: tuple[int, ...], values: Values, names: t.Mapping[int, str], table: int, message: bytes, rank: int
+) -> t.Iterator[RouteEntry]:
     packed = values.get(_RTA_DST) or bytes(4 if header[0] == socket.AF_INET else 16)
-    to = _network(packed, header[1])
-    for index, hop in _next_hops(values):
+    to, hops = _network(packed, header[1]), list(_next_hops(values))
+    origin = _network(values[_RTA_SRC], header[2]) if _RTA_SRC in values else None
+    several = tuple((_gateway(hop), names.get(index, "")) for index, hop in hops) if len(hops) > 1 else ()
+    for index, hop in hops:
         yield RouteEntry(
             route=model.Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
             link=names.get(index, ""),
             protocol=header[5],
-            kind=NOWHERE.get(header[7], ""),
+            kind=_KINDS.get(header[7], ""),
+            tos=header[3],
+            origin=origin,
+            nexthop=_number(values, _RTA_NH_ID),
+            hops=several,
+            message=message,
+            rank=rank,
         )
+
+
+# What the kernel tells of a route, and does not want to be told.
+_TOLD = (_RTA_CACHEINFO,)
+_BY_OBJECT = (_RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA)
+_ONLINK = 4  # RTNH_F_ONLINK
+
+
+def same_route(message: bytes, protocol: int | None = None) -> bytes:
+    """The request for a route that the kernel has told of, as of this protocol (0: any)."""
+    family, to, source, tos, table, own, scope, kind, flags = _ROUTE.unpack_from(message)
+    values = netlink.attributes(message, _ROUTE.size)
+    by_object = _RTA_NH_ID in values
+    unwanted = (*_TOLD, *_BY_OBJECT) if by_object else _TOLD
+    # for a nexthop object that discards packets, the kernel tells another type than it has been given
+    numbers = (own if protocol is None else protocol, scope, RTN_UNICAST if by_object else kind, flags & _ONLINK)
+    header = _ROUTE.pack(family, to, source, tos, table, *numbers)
+    return header + b"".join(netlink.attribute(key, value) for key, value in values.items() if key not in unwanted)
 
 
 def _next_hops(values: Values) -> t.Iterator[tuple[int, Values]]:

@@ -217,21 +217,6 @@ def route(
     return route_message(fields, values + _given(RTA_PRIORITY=wanted.metric, RTA_PREFSRC=own))
 
 
-def barrier(there: state.RouteEntry, scope: int) -> bytes:
-    """A route of the main table that leads nowhere."""
-    to, number = there.route.to, next(n for n, kind in decode.NOWHERE.items() if kind == there.kind)
-    fields = {
-        "family": family(to.version),
-        "dst_len": to.prefixlen,
-        "table": decode.RT_TABLE_MAIN,
-        "proto": there.protocol,
-        "scope": scope,
-        "type": number,
-    }
-    target = str(to.network_address) if to.prefixlen else None
-    return route_message(fields, _given(RTA_DST=target, RTA_PRIORITY=there.route.metric))
-
-
 # Type, scope and metric of routes of the table local, as the kernel adds them.
 _LOCAL_TYPES = {"local": decode.RTN_LOCAL, "broadcast": decode.RTN_BROADCAST, "multicast": decode.RTN_MULTICAST}
 _LOCAL_SCOPES = {"local": RT_SCOPE_HOST, "broadcast": RT_SCOPE_LINK, "multicast": RT_SCOPE_UNIVERSE}

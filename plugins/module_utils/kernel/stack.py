@@ -52,8 +52,11 @@ class Stack:
         return self._cache.get("routes", lambda: [entry for entry in self._all_routes() if not entry.kind])
 
     def barriers(self) -> t.Sequence[state.RouteEntry]:
-        """The routes of the main table that lead nowhere, such as a blackhole."""
-        return [entry for entry in self._all_routes() if entry.kind]
+        """The routes of the main table that lead nowhere, or that make packets the stack's own; such a blackhole.
+
+        In the table local, these are all routes that the kernel has not made.
+        """
+        return [*(entry for entry in self._all_routes() if entry.kind), *self._local_routes()]
 
     def _all_routes(self) -> t.Sequence[state.RouteEntry]:
         return self._cache.get("all routes", self._read_routes)
@@ -93,8 +96,7 @@ class Stack:
         found = dump.addresses if dump is not None else self._address_messages()
         return decode.lost(found, [message for messages in self._local_messages() for message in messages], links)
 
-    def local_routes(self) -> t.Sequence[state.RouteEntry]:
-        """The routes of others by which this stack takes packets to whole networks for its own (AnyIP)."""
+    def _local_routes(self) -> t.Sequence[state.RouteEntry]:
         return self._cache.get("local routes", self._read_any_ip)
 
     def _read_any_ip(self) -> list[state.RouteEntry]:
@@ -289,14 +291,14 @@ class Stack:
             self._request(requests.RTM_DELROUTE, body)
 
     def add_barrier(self, barrier: state.RouteEntry) -> None:
-        """Add a route that leads nowhere."""
+        """Add a route of others again, as the kernel has told of it, before all that are alike."""
         with self._changing("add the %s route to %s" % (barrier.kind, barrier.route.to)):
-            self._request(requests.RTM_NEWROUTE, requests.barrier(barrier, requests.RT_SCOPE_UNIVERSE), netlink.NEW)
+            self._request(requests.RTM_NEWROUTE, decode.same_route(barrier.message), netlink.NLM_F_CREATE)
 
     def delete_barrier(self, barrier: state.RouteEntry) -> None:
-        """Remove a route that leads nowhere; do nothing if it is already gone."""
+        """Remove exactly this route, of whatever shape; do nothing if it is already gone."""
         with self._changing("delete the %s route to %s" % (barrier.kind, barrier.route.to), gone=_GONE):
-            self._request(requests.RTM_DELROUTE, requests.barrier(barrier, requests.RT_SCOPE_NOWHERE))
+            self._request(requests.RTM_DELROUTE, decode.same_route(barrier.message, 0))
 
     def add_rule(self, rule: model.SourceRule) -> None:
         """Have what is sent from an address routed by a table."""

@@ -21,6 +21,7 @@ SUBNET_METRIC = {4: 0, 6: 256}
 UNNUMBERED = -1
 # Who added a route (rtm_protocol): RTPROT_KERNEL, for the subnet of an address.
 BY_THE_KERNEL = 2
+_LAST = 2**31  # where the kernel puts a new route of its own
 
 
 class VethEnd(t.NamedTuple):
@@ -95,7 +96,18 @@ class RouteEntry:
     route: model.Route  # with the metric that the kernel shows, never None
     link: str
     protocol: int
-    kind: str = ""  # blackhole, unreachable, prohibit, throw or local; empty for a unicast route
+    kind: str = ""  # blackhole, local, ...: see decode.NOWHERE and decode.LOCAL_KINDS; empty for a unicast route
+    tos: int = 0  # for packets with this type of service only
+    origin: model.Network | None = None  # for packets from there only (IPv6)
+    nexthop: int = 0  # the number of a nexthop object
+    hops: tuple[tuple[model.Address | None, str], ...] = ()  # gateway and link of each, if there are several
+    message: bytes = field(default=b"", compare=False)  # the kernel's own words
+    rank: int = field(default=_LAST, compare=False)  # the kernel takes the first one of those that are alike
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it is for some of the packets to its destination only, and comes first for those."""
+        return bool(self.tos) or self.origin is not None
 
 
 class Awaited(t.NamedTuple):
@@ -171,4 +183,12 @@ class EgressFlows:
     former: model.Address | None = None  # to_source before the change
 
 
-Flows = t.Union[PortFlows, EgressFlows]
+@dataclass(frozen=True)
+class WithdrawnFlows:
+    """The UDP and ICMP flows that keep the translation of a masquerade that has gone."""
+
+    masquerade: model.Masquerade
+    others: tuple[model.Masquerade, ...] = ()  # those that its flows may meet now, the first one that counts first
+
+
+Flows = t.Union[PortFlows, EgressFlows, WithdrawnFlows]

@@ -138,10 +138,12 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
         claims.policies.add(item.bridge)
 
     def change(self, item: model.BridgePolicy, state: str, rules: FirewallSession, world: World) -> None:
-        rules.policies.pop(item.bridge, None)
+        there = rules.policies.pop(item.bridge, None)
         if state == "present":
             for bridge in sorted(rules.policies.keys() - world.claims.policies):
                 refuse_overlap(item, rules.policies[bridge])
+            if not world.restoring:
+                _refuse_reached(item, () if there is None else there.subnets, rules)
             rules.policies[item.bridge] = item
 
     def remark(self, item: model.BridgePolicy, world: World) -> None:
@@ -201,6 +203,32 @@ def checked(item: model.BridgePolicy) -> model.BridgePolicy:
 
 def _behind(flow: model.Flow, item: model.BridgePolicy, world: World) -> t.Iterator[Holding]:
     return common.of_other_projects(item.network, lambda subnet: model.overlap(flow.to, subnet), world)
+
+
+def _refuse_reached(item: model.BridgePolicy, known: t.Sequence[model.Network], rules: FirewallSession) -> None:
+    """Raise Conflict for a new subnet, or a part of one, that rules of another project reach into."""
+    mine = marks.project_of(item.network)
+    for subnet in (part for one in item.subnets for part in model.without([one], known)):
+        for label, what in _reaching(subnet, item.bridge, rules):
+            if label and marks.project_of(label) != mine:
+                raise model.Conflict(
+                    "Subnet %s of bridge %s: %s, which belongs to %s; choose another subnet, or let that project take"
+                    " it back first." % (subnet, item.bridge, what, owner(label))
+                )
+
+
+def _reaching(subnet: model.Network, bridge: str, rules: FirewallSession) -> t.Iterator[tuple[str, str]]:
+    """The rules on the host that concern addresses of a subnet: the label and a clause for each."""
+    for port in rules.ports:
+        if port.container_ip in subnet:
+            yield port.network, "host port %s/%s leads to %s" % (port.host_ports, port.protocol, port.container_ip)
+    for masquerade in rules.masquerades.values():
+        if model.overlap(masquerade.source, subnet):
+            yield masquerade.network, "a masquerade translates what leaves %s" % masquerade.source
+    for policy in [rules.policies[name] for name in sorted(rules.policies) if name != bridge]:
+        for flow in policy.inner_flows:
+            if model.overlap(flow.to, subnet):
+                yield policy.network, "the firewall of bridge %s opens %s" % (policy.bridge, _spell_end(flow.to))
 
 
 def _describe_flow(flow: model.Flow) -> dict[str, object]:

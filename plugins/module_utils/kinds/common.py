@@ -134,7 +134,7 @@ def restore_subnets(
     staying = there.addresses if wanted is None else [address for address in there.addresses if address in wanted]
     if not there.up or not staying:
         return []
-    known = {entry.route.to for entry in world.routes(place) if entry.link == there.name}
+    known = {entry.route.to for entry in world.routes(place) if world.keeps_subnet(place, entry, there)}
     lost = any(route.link == there.name for route in world.lost_routes(place))
     if not lost and all(a.network in known or a.network.num_addresses == 1 for a in staying):
         return []

@@ -14,14 +14,12 @@ import typing as t
 from .. import arguments, marks, model, parsing
 from ..kernel import state
 from ..records import dataclass, replace
-from ..world import World, in_the_way, metric_of, same_route, target_of, via_of
+from ..world import World, in_the_way, is_of_others, metric_of, same_route, target_of, via_of
 from . import common, source_routing
 
 if t.TYPE_CHECKING:
     from .. import operations
 
-
-_KNOWN = (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
 
 ARGUMENTS: arguments.Arguments = {
     "name": {"type": "str"},
@@ -335,7 +333,7 @@ class RouteChange:
     """The routes of an end to remove, and those to add."""
 
     stale: list[state.RouteEntry]
-    barriers: list[state.RouteEntry]  # to remove: they lead nowhere
+    barriers: list[state.RouteEntry]  # to remove: those of others that are in the way
     missing: list[model.Route]
     subnets: list[operations.Operation]  # the steps that add those to its own subnets
 
@@ -346,7 +344,8 @@ def change_routes(owner: str, end: model.End, there: state.Link | None, world: W
     Tells the world. A route of others that is in the way is removed if the namespace is ours; otherwise it raises
     Conflict.
     """
-    own = [entry for entry in world.routes(end.place) if there is not None and entry.link == end.name]
+    entries = [] if there is None else world.routes(end.place)
+    own = [entry for entry in entries if entry.link == end.name and not entry.hops and not entry.is_narrow]
     moved = [a.version for a in _moved(end, there)]
     ours = [entry for entry in own if entry.protocol == marks.ROUTE_PROTOCOL]
     stale = [entry for entry in ours if _is_stale(entry, end.routes) or entry.route.to.version in moved]
@@ -360,7 +359,7 @@ def change_routes(owner: str, end: model.End, there: state.Link | None, world: W
     for route in missing:
         world.put_route(end.place, end.name, route, marks.ROUTE_PROTOCOL)
     world.settle_routes(end.place, end.name)
-    return RouteChange(stale + others, barriers, missing, subnets)
+    return RouteChange(stale, others + barriers, missing, subnets)
 
 
 def restore_rules(owner: str, end: model.End, there: state.Link | None, world: World) -> list[operations.Operation]:
@@ -386,7 +385,7 @@ def _clear_the_way(
 def _uncover(owner: str, end: model.End, there: state.Link | None, world: World) -> list[state.RouteEntry]:
     """The routes of others to remove, because packets for the subnets of an end would take them."""
     addresses = _addresses(end, there)
-    if not addresses or all(e.link == end.name or e.protocol in _KNOWN for e in world.routes(end.place)):
+    if not addresses or not any(map(is_of_others, world.routes(end.place))):
         return []
     from .ways import uncover
 

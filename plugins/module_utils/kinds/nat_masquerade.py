@@ -142,6 +142,8 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
 
     def change(self, item: model.Masquerade, state: str, rules: FirewallSession, world: World) -> None:
         there = rules.masquerades.pop(item.key, None)
+        if state == "absent" and there is not None:
+            rules.withdrawn.append(there)
         if state == "present":
             rules.masquerades[item.key] = item
             if _translates_otherwise(there, item) and _may_have_flows(item, world):

@@ -163,6 +163,12 @@ class VethKind(engine.EndpointKind[model.Veth], engine.StepKind[model.Veth]):
         )
 
     def remark(self, item: model.Veth, world: World) -> None:
+        place, addresses = item.peer.place, item.peer.addresses or ()
+        if item.bridge is not None and world.has_odd_rules(place):
+            detours = world.detours_in(place)
+            for gateway, own in [(r.via, a) for r in item.peer.routes for a in addresses if r.via is not None]:
+                for text in detours.inside(item.peer.name, gateway, own):
+                    world.remark("In %s, %s." % (place, text), str(gateway))
         link = item.bridge or item.name
         if world.detours and not (item.allow_overlap or link in world.claims.insisted):
             for address in item.peer.addresses or ():

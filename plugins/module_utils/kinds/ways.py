@@ -12,9 +12,9 @@ from __future__ import annotations
 import typing as t
 
 from .. import marks, model, operations
-from ..kernel import state
+from ..kernel import decode, state
 from ..records import replace
-from ..world import World, in_the_way, is_ours, metric_of, target_of, via_of
+from ..world import World, in_the_way, is_of_others, is_ours, metric_of, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
@@ -32,7 +32,7 @@ def clear(
 
     Raises Conflict when a route that we must keep is in the way of a missing one.
     """
-    going = []
+    going: list[state.RouteEntry] = []
     for entry in list(world.routes(place)):
         route = in_the_way(entry, link, wanted)
         if route is None:
@@ -42,16 +42,27 @@ def clear(
             going.append(entry)
         elif route in missing and not _will_go(entry, place, link, world):
             raise model.Conflict(_refusal(owner, place, entry))
-    return going
+    return _whole(going)
+
+
+def _whole(entries: t.Iterable[state.RouteEntry]) -> list[state.RouteEntry]:
+    """Routes, with one entry for all next hops of each, as these go together."""
+    found = [replace(e, route=replace(e.route, via=None), link="") if e.hops else e for e in entries]
+    return list(dict.fromkeys(found))
 
 
 def _may_go(entry: state.RouteEntry, place: model.Place, world: World) -> bool:
-    return entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL) and world.owns(place)
+    return is_of_others(entry) and world.owns(place)
 
 
 def _will_go(entry: state.RouteEntry, place: model.Place, link: str, world: World) -> bool:
     """Whether it is a route of ours that this run will still remove from another link."""
-    return entry.protocol == marks.ROUTE_PROTOCOL and entry.link != link and world.may_move(place, entry.link)
+    return (
+        not is_of_others(entry)
+        and entry.protocol == marks.ROUTE_PROTOCOL
+        and entry.link != link
+        and world.may_move(place, entry.link)
+    )
 
 
 def _refusal(owner: str, place: model.Place, entry: state.RouteEntry) -> str:
@@ -59,42 +70,55 @@ def _refusal(owner: str, place: model.Place, entry: state.RouteEntry) -> str:
     found = "%s: there is a route to %s in %s already, by interface %s%s" % (
         *(owner, target_of(route), place, entry.link, via_of(route)),
     )
-    if entry.protocol == marks.ROUTE_PROTOCOL:
+    if entry.protocol == marks.ROUTE_PROTOCOL and not is_of_others(entry):
         return found + "; give this one another metric, or leave it out."
     instead = " (without gateways, or for an endpoint with default_route: false)" if not route.to.prefixlen else ""
     return found + "; remove it with '%s', or leave this one out%s." % (_removal(place, entry), instead)
 
 
-def _removal(place: model.Place, entry: state.RouteEntry) -> str:
+def _removal(place: model.Place, entry: state.RouteEntry, verb: str = "del") -> str:
     """The command that removes a route which we leave alone."""
-    route = entry.route
-    family = ("-6",) if route.to.version == 6 else ()
-    usual = metric_of(route) == state.KERNEL_METRIC[route.to.version]
-    metric: tuple[object, ...] = () if usual else ("metric", metric_of(route))
-    return operations.inside(
-        place, "ip", *family, "route", "del", target_of(route), *via_of(route).split(), "dev", entry.link, *metric
-    )
+    from .. import link_operations
+
+    usual = metric_of(entry.route) == state.KERNEL_METRIC[entry.route.to.version]
+    shown = replace(entry, route=replace(entry.route, metric=None)) if usual else entry
+    return link_operations.barrier_command(place, verb, shown)
 
 
 # ---- the subnets of addresses
 
 
 def hiding(
-    link: str, addresses: t.Iterable[model.Interface], routes: t.Iterable[state.RouteEntry]
+    place: model.Place,
+    link: str,
+    addresses: t.Iterable[model.Interface],
+    routes: t.Iterable[state.RouteEntry],
+    world: World,
 ) -> list[state.RouteEntry]:
-    """The routes of others by other links that attract packets for the subnets of a link's addresses.
+    """The routes of others that attract packets for the subnets of a link's addresses.
 
     Routes of the kernel do not count: they follow from addresses, so the subnet is wanted twice.
     """
-    subnets = [address.network for address in addresses]
-    strays = [e for e in routes if e.link != link and e.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)]
-    return [entry for entry in strays if any(_hides(entry.route, subnet) for subnet in subnets)]
+    subnets, own = [address.network for address in addresses], {address.ip for address in addresses}
+    strays = [entry for entry in routes if is_of_others(entry) and not _brings(entry, own)]
+    return [
+        entry
+        for entry in strays
+        if any(_hides(entry, link, net) or world.takes_first(place, entry, net) for net in subnets)
+    ]
 
 
-def _hides(route: model.Route, subnet: model.Network) -> bool:
+def _brings(entry: state.RouteEntry, own: t.Container[model.Address]) -> bool:
+    """Whether a route of the table local is for an address that the stack has."""
+    return entry.kind == "local" and entry.route.to.num_addresses == 1 and entry.route.to.network_address in own
+
+
+def _hides(entry: state.RouteEntry, link: str, subnet: model.Network) -> bool:
+    route = entry.route
     if route.to == subnet:
-        return metric_of(route) <= (_SUBNET_METRIC[subnet.version] or 0)
-    return model.lies_in(route.to, subnet)
+        return bool(route.table) or entry.is_narrow or metric_of(route) <= (_SUBNET_METRIC[subnet.version] or 0)
+    astray = entry.link != link or bool(entry.kind) or route.via is not None
+    return astray and model.lies_in(route.to, subnet)
 
 
 def uncover(
@@ -102,15 +126,16 @@ def uncover(
 ) -> list[state.RouteEntry]:
     """The routes that hide a subnet and are to be removed, in a namespace of ours; notes that in the world.
 
-    In other namespaces, raises Conflict for a route to a whole subnet. A route to a part of it may be intended.
+    In other namespaces, raises Conflict for a route to a whole subnet. A route to a part of it may be intended, and so
+    may one by the link itself.
     """
-    going = hiding(link, addresses, world.routes(place))
+    going = hiding(place, link, addresses, world.routes(place), world)
     if world.owns(place):
         for entry in going:
             world.drop_route(place, entry)
-        return going
+        return _whole(going)
     for entry in going:
-        if any(entry.route.to == address.network for address in addresses):
+        if entry.link != link and any(entry.route.to == address.network for address in addresses):
             raise _led_elsewhere(owner, place, entry)
     return []
 
@@ -136,30 +161,47 @@ def break_down(
     """
     going = []
     ours, barriers = world.owns(end.place), list(world.barriers(end.place))
-    hidden = hiding(end.name, addresses, barriers)
+    hidden = hiding(end.place, end.name, addresses, barriers, world)
     for entry in barriers:
         route = in_the_way(entry, end.name, end.routes)
-        whole = entry in hidden and any(entry.route.to == address.network for address in addresses)
-        if not ours and (whole or route in missing):
+        if not ours and (route in missing or (entry in hidden and _cuts_off(entry, end, addresses))):
             raise model.Conflict(_walled(owner, end.place, entry))
-        if ours and (entry in hidden or (route is not None and metric_of(entry.route) < metric_of(route))):
+        if ours and (entry in hidden or (route is not None and not _is_replaced(entry, route, missing))):
             world.drop_barrier(end.place, entry)
             going.append(entry)
     return going
 
 
-def _walled(owner: str, place: model.Place, entry: state.RouteEntry) -> str:
-    from .. import link_operations
+def _cuts_off(entry: state.RouteEntry, end: model.End, addresses: t.Iterable[model.Interface]) -> bool:
+    """Whether a route takes the packets for a whole subnet, or for a gateway."""
+    to = entry.route.to
+    gateways = [*(route.via for route in end.routes), *end.source_gateways]
+    whole = any(model.lies_in(address.network, to) for address in addresses)
+    return whole or any(via is not None and via.version == to.version and via in to for via in gateways)
 
-    command = link_operations.barrier_command(place, "delete", entry)
-    return "%s: a route to %s leads nowhere; remove it with '%s'." % (owner, target_of(entry.route), command)
+
+def _is_replaced(entry: state.RouteEntry, route: model.Route, missing: t.Container[model.Route]) -> bool:
+    """Whether a wanted route takes the place of another when it is added, or comes before that one."""
+    if entry.route.table or entry.is_narrow:
+        return False
+    theirs, ours = metric_of(entry.route), metric_of(route)
+    return theirs > ours or (theirs == ours and route in missing)
+
+
+def _walled(owner: str, place: model.Place, entry: state.RouteEntry) -> str:
+    command, where = _removal(place, entry, "delete"), "leads nowhere"
+    if entry.kind not in decode.NOWHERE.values():
+        where = (
+            "leads to %s itself" % place if entry.kind == "local" else "is not one to another host (%s)" % entry.kind
+        )
+    return "%s: a route to %s %s; remove it with '%s'." % (owner, target_of(entry.route), where, command)
 
 
 def _refuse_walled(owner: str, place: model.Place, routes: t.Iterable[model.Route], world: World) -> None:
     """Raise Conflict where a route to a subnet cannot be added again, in a namespace of others."""
     taken = {(route.to, metric_of(route)) for route in routes}
     for entry in [] if world.owns(place) else world.barriers(place):
-        if (entry.route.to, metric_of(entry.route)) in taken:
+        if not entry.route.table and (entry.route.to, metric_of(entry.route)) in taken:
             raise model.Conflict(_walled(owner, place, entry))
 
 
@@ -178,8 +220,7 @@ def restore(
         link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol, source) for entry, source in later
     ]
     steps += [
-        link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol)
-        for entry in clear(owner, place, there.name, alone, alone, world)
+        link_operations.RemoveBarrier(place, entry) for entry in clear(owner, place, there.name, alone, alone, world)
     ]
     steps += restore_local(place, there, wanted, world)
     for route, source in lost.items():
@@ -308,7 +349,7 @@ def _lost_subnets(
 ) -> dict[model.Route, model.Address | None]:
     """The missing routes, each with the source address of packets that leave by it."""
     routes = world.routes(place)
-    known = {entry.route.to for entry in routes if entry.link == there.name and entry.route.via is None}
+    known = {e.route.to for e in routes if world.keeps_subnet(place, e, there)}
     lost: dict[model.Route, model.Address | None] = {}
     for address in _staying(there, wanted):
         version, subnet = address.version, address.network

@@ -54,7 +54,7 @@ def droppers(
     foreign: reader.Foreign, state: model.FirewallState, around: reader.Around, also_possible: bool = False
 ) -> list[Dropper]:
     """All such rules, each with the first of our packets that it hits; ``also_possible``: or may hit, these last."""
-    tables = [_with_maps(foreign, table) for table in foreign.tables()] if also_possible else foreign.tables()
+    tables = [_with_untracking(_with_maps(foreign, table)) for table in foreign.tables()]
     marked = any(rule.marks for table in tables for chain in table.chains.values() for rule in chain.rules)
     seen_by = hooks.passing(foreign, state, around)
     certain: dict[tuple[int, int], Dropper] = {}
@@ -63,7 +63,7 @@ def droppers(
         for traffic in seen_by(table, base):
             there = replace(traffic, marked=True) if marked else traffic
             if candidates is None or any(_may_hit(rule, there, also_possible) for rule in candidates):
-                walk = _Walk(table, base, there, also_possible)
+                walk = _Walk(table, base, there, also_possible, _needs_tracking(there, state))
                 hit = walk.hit()
                 if hit is not None:
                     certain.setdefault(hit.key, hit)
@@ -92,6 +92,32 @@ def _with_verdicts(foreign: reader.Foreign, table: rules.Table, name: str) -> ru
     chain, routed = table.chains[name], table.family in from_nft.ROUTED
     known = [from_nft.with_verdicts(rule, routed, lambda one: foreign.elements(table, one)) for rule in chain.rules]
     return replace(chain, rules=[rule for several in known for rule in several])
+
+
+_CONNTRACK = -200  # the priority of connection tracking
+
+
+def _with_untracking(table: rules.Table) -> rules.Table:
+    """A table with a verdict for rules that keep packets from connection tracking, where they come before it."""
+    bases = [c for c in table.chains.values() if c.hook == "prerouting" and c.priority < _CONNTRACK]
+    names = {name for base in bases if hooks.is_routed(table, base) for name in rules.reached(table, base)}
+    names = {name for name in names if any(rule.untracks for rule in table.chains[name].rules)}
+    return replace(table, chains={**table.chains, **{name: _untracking(table.chains[name]) for name in names}})
+
+
+def _untracking(chain: rules.Chain) -> rules.Chain:
+    return replace(
+        chain, rules=[replace(rule, verdict=rules.UNTRACK) if rule.untracks else rule for rule in chain.rules]
+    )
+
+
+def _needs_tracking(traffic: hooks.Traffic, state: model.FirewallState) -> bool:
+    """Whether packets do not come through without connection tracking: they are translated, or let answers back in."""
+    if traffic.way != rules.OUT:
+        return traffic.way == rules.PUBLISHED
+    sources = [item.source for item in state.masquerades]
+    translated = any(model.overlap(one, source) for one in traffic.sources or () for source in sources)
+    return translated or not any(policy.bridge == traffic.bridge and policy.direct_access for policy in state.policies)
 
 
 def _is_passed(table: rules.Table, base: rules.Chain) -> bool:
@@ -146,7 +172,7 @@ def _may_hit(rule: rules.Rule, traffic: hooks.Traffic, also_possible: bool) -> b
 
 
 def _drops(rule: rules.Rule) -> bool:
-    return rule.verdict in ("drop", "reject")
+    return rule.verdict in ("drop", "reject", rules.UNTRACK)
 
 
 # ---- the way of packets through a chain
@@ -160,8 +186,11 @@ _FEWER = "fewer"  # they do, but for some that a rule has let pass
 class _Walk:
     """Follows packets through a base chain and the chains that it calls."""
 
-    def __init__(self, table: rules.Table, base: rules.Chain, traffic: hooks.Traffic, also_possible: bool) -> None:
+    def __init__(
+        self, table: rules.Table, base: rules.Chain, traffic: hooks.Traffic, also_possible: bool, needs_tracking: bool
+    ) -> None:
         self._place = (table, base)
+        self._needs_tracking = needs_tracking
         self._traffic = traffic
         self._also_possible = also_possible
         self._is_unsure = False  # whether an earlier rule may have let all of them pass
@@ -242,6 +271,8 @@ class _Walk:
         return _ON if self._also_possible else _PASSED
 
     def _only_notes(self, rule: rules.Rule) -> bool:
+        if rule.verdict == rules.UNTRACK:
+            return not self._needs_tracking
         return rule.target in _PASSING and rule.target not in self._place[0].chains
 
     def _may_concern(self, rule: rules.Rule) -> bool:
@@ -259,7 +290,7 @@ class _Walk:
 
 def sentences(found: t.Sequence[Dropper], jumps: t.Mapping[BaseChain, int] | None = None) -> list[str]:
     """These rules in sentences; ``jumps``: with their numbers after a run that leaves so many rules of ours on top."""
-    shown = ["%s drops %s; %s" % (_named(one, jumps), one.traffic.what, _advice(one)) for one in found[:_MOST]]
+    shown = ["%s %s; %s" % (_named(one, jumps), _effect(one), _advice(one)) for one in found[:_MOST]]
     rest = len(found) - _MOST
     return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
 
@@ -291,6 +322,16 @@ def _named(found: Dropper, jumps: t.Mapping[BaseChain, int] | None) -> str:
         return "the policy of %s" % place
     where = "rule %d" % _number(found, rule, jumps) if rule.words else "handle %d" % rule.handle
     return '"%s" in %s, %s,' % (_text(rule), place, where)
+
+
+def _effect(found: Dropper) -> str:
+    called = found.table.chains.get(found.rule.target) if found.rule is not None else None
+    ends = [*filter(None, [found.rule]), *(rule for rule in (called.rules if called else ()) if rule.asks_nothing)]
+    if any(rule.verdict == rules.UNTRACK for rule in ends):
+        return "keeps %s from connection tracking, so that nothing translates it or knows its answers" % (
+            found.traffic.what
+        )
+    return "drops %s" % found.traffic.what
 
 
 def _owners(found: Dropper) -> list[owners.Owner]:

@@ -25,7 +25,7 @@ ROUTED = ("ip", "ip6", "inet")
 _FAMILIES = (*ROUTED, "bridge", "netdev")
 # Statements that are no conditions. After one that takes the packet, it does not go on in this chain.
 _TAKING = ("queue", "fwd", "synproxy")
-_WITHOUT_CONDITION = ("mangle", "notrack", "ct helper", "ct timeout", "ct expectation", "flow", "dup", *_TAKING)
+_WITHOUT_CONDITION = ("mangle", "ct helper", "ct timeout", "ct expectation", "flow", "dup", *_TAKING)
 _MARKING_TARGETS = ("MARK", "CONNMARK", "HMARK", "TPROXY")
 # A map of verdicts with more of them stays one rule.
 _MOST_VERDICTS = 64
@@ -155,6 +155,8 @@ def _rule_of_nft(statements: t.Sequence[rules.Json], routed: bool) -> rules.Rule
             known["translates"] = True
             if name in ("dnat", "redirect"):
                 _read_destination(name, body or {}, known, fields)
+        elif name == "notrack":
+            known["untracks"] = True
         elif name == "xt":
             if _read_xt(body or {}, known):
                 unread.append(statement)

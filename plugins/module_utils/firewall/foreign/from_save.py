@@ -14,7 +14,7 @@ from . import rules
 _LAST_PORT = 65535
 _LINK_OPTIONS = {"-i": "came_by", "-o": "goes_by", "--src-group": "came_by", "--dst-group": "goes_by"}
 # Matches without a condition, or without any beyond the options above.
-_HARMLESS = ("-j", "-g", "--comment", "--reject-with")
+_HARMLESS = ("-j", "-g", "--comment", "--reject-with", "--notrack")
 _READ_MATCHES = ("tcp", "udp", "sctp", "multiport")
 _HARMLESS_MATCHES = ("comment", "devgroup", "conntrack", "state")
 # The second is an older word for the first, which iptables prints as it was given.
@@ -81,6 +81,8 @@ def _rule_of_iptables(rule: tuple[str, ...]) -> rules.Rule:
                 unread.append(_spelled(option))
     if target in ("ACCEPT", "DROP", "REJECT", "RETURN"):
         known["verdict"] = target.lower()
+    elif target == "NOTRACK" or (target == "CT" and "--notrack" in found):
+        known["untracks"] = True
     elif target in rules.TRANSLATING_TARGETS:
         known.update(translates=True, captures=tuple(_captures_of_iptables(found, target)))
     elif target and target not in _NOTING_TARGETS:

@@ -46,8 +46,8 @@ def obstacles(
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
 
-    ``passed``: base chains, with ways, that let our packets pass; ``thorough``: read maps of verdicts as well;
-    ``jumps``: the number of our rules that a run leaves at the top of base chains.
+    ``passed``: base chains, with ways, that let our packets pass; ``thorough``: look behind a rule that may have let
+    them pass; ``jumps``: the number of our rules that a run leaves at the top of base chains.
     """
     closing = [
         obstacle
@@ -140,7 +140,8 @@ def _may_drop(table: rules.Table, chain: rules.Chain) -> bool:
     ends = chain.hook == "forward" and table.family not in LINK_FAMILIES
     if chain.policy == "drop" and not ends and (chain.hook in _HOOKS or table.family in LINK_FAMILIES):
         return True
-    return any(rule.verdict in ("drop", "reject", "vmap") and not (ends and rule.asks_nothing) for rule in chain.rules)
+    closing = (r for r in chain.rules if r.verdict in ("drop", "reject", "vmap") or r.untracks)
+    return any(not (ends and rule.asks_nothing) for rule in closing)
 
 
 def _base(table: rules.Table, chain: rules.Chain) -> BaseChain:

@@ -19,6 +19,7 @@ from ...records import dataclass
 Json = t.Any  # what ``nft -j`` prints
 Fields = dict[str, t.Any]  # of a Rule, of what it asks or captures, while it is read
 
+UNTRACK = "untrack"  # the verdict of a rule that keeps packets from connection tracking, where it does so in time
 TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
 ANY_LINK_OF_OURS = "*"
 # Chains of ours that come after rules of others.
@@ -99,6 +100,7 @@ class Rule:
     maps: tuple[tuple[str, Json], ...] = ()  # maps by name that translate a destination, with their key
     opaque: bool = False  # only iptables shows what it translates
     marks: bool = field(default=False, compare=False)  # it marks packets or connections
+    untracks: bool = field(default=False, compare=False)  # it keeps packets from connection tracking
     handle: int = field(default=0, compare=False)  # its own in nft
     words: tuple[str, ...] = field(default=(), compare=False)  # its own in iptables
     statements: Json = field(default=(), compare=False)  # its own in nft

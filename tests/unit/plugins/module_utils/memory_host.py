@@ -46,6 +46,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BRIDGE_PORTS,
     HOST,
     LINK_LOCAL,
+    LOCAL_TABLE,
     VERSIONS,
     DefaultRule,
     Interface,
@@ -539,10 +540,7 @@ class MemoryStack:
         return dict(self._space.links)
 
     def barriers(self) -> Sequence[RouteEntry]:
-        return [entry for entry in self._space.routes if entry.kind not in ("", "local") and not entry.route.table]
-
-    def local_routes(self) -> Sequence[RouteEntry]:
-        return [entry for entry in self._space.routes if entry.kind == "local"]
+        return [entry for entry in self._space.routes if entry.kind and entry.route.table in (0, LOCAL_TABLE)]
 
     def routes(self) -> Sequence[RouteEntry]:
         """Those that somebody added, and one to the subnet of each address."""
@@ -761,7 +759,10 @@ class MemoryStack:
 
     def delete_barrier(self, barrier: RouteEntry) -> None:
         self._host.step("delete the %s route to %s" % (barrier.kind, barrier.route.to))
-        self._space.routes.remove(barrier)
+        there, whole = self._space.routes, replace(barrier, route=replace(barrier.route, via=None), link="")
+        gone = [e for e in there if e == barrier or (e.hops and replace(whole, route=e.route, link=e.link) == e)]
+        assert gone
+        self._space.routes = [entry for entry in there if entry not in gone]
 
     def delete_route(self, link: str, route: Route, protocol: int = ROUTE_PROTOCOL) -> None:
         self._host.step("delete route to %s" % route.to)

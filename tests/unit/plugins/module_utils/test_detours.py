@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import BY_THE_KERNEL, RouteEntry
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Route
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Place, Route
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
     MemoryHost,
     routing_rule,
@@ -80,7 +80,7 @@ def test_a_route_that_leads_nowhere(host: MemoryHost, kind: str) -> None:
         f"packets for 10.20.0.2 are stopped by a route ({kind} 10.20.0.2/32) {NOT_OURS}"
         f" 'ip route del {kind} 10.20.0.2/32'",
         f"packets for fd00:20::2 are stopped by a route ({kind} fd00:20::/65) {NOT_OURS}"
-        f" 'ip -6 route del {kind} fd00:20::/65'",
+        f" 'ip -6 route del {kind} fd00:20::/65 metric 1024'",
     ]
 
 
@@ -203,3 +203,33 @@ def test_the_endpoint_of_a_rule_has_the_address(host: MemoryHost) -> None:
     host.host.all_rules.append(rule)
     route(host, "0.0.0.0/0", table=100)
     assert rule.catches(ip_address("10.20.0.3")) and told(host) == []
+
+
+# ---- rules of routing inside
+
+
+@pytest.mark.parametrize(
+    ("rule", "link", "said"),
+    [
+        ({"nowhere": "blackhole", "table": 0}, "", "a rule of routing (blackhole) that is not ours; delete it with"),
+        ({}, "br9", "packets for 10.20.0.1 leave by br9, as a rule of routing"),
+        ({"source": ip_network("10.20.0.2"), "conditions": frozenset({SRC})}, "br9", "leads to table 77; keep them"),
+        ({"conditions": frozenset({MARK})}, "br9", ""),
+        ({"source": ip_network("10.20.0.9"), "conditions": frozenset({SRC})}, "br9", ""),
+    ],
+    ids=["discards", "for all", "for its own address", "for a mark", "for another address"],
+)
+def test_a_rule_inside_an_endpoint_that_takes_packets_from_their_way_to_the_gateway(
+    host: MemoryHost, rule: Any, link: str, said: str
+) -> None:
+    space = host.space(Place(netns="web"))
+    space.lookups.append((4, rule.get("table", 77)))
+    space.all_rules.append(routing_rule(4, 5, **{"table": 77, **rule}))
+    space.routes.append(RouteEntry(Route(ip_network("0.0.0.0/0"), None, 0, 77), link, BY_HAND))
+    outcome = make_networks([BLUE], world(host))
+    (endpoint,) = facts(world(host))["networks"][0]["endpoints"]  # type: ignore[index]
+    assert not outcome.changed
+    assert (len(outcome.warnings), len(endpoint["troubles"])) == (bool(said), bool(said))
+    for text in outcome.warnings:
+        assert said in text and text.startswith("In namespace web, ") and "'ip -n web rule " in text
+        assert endpoint["troubles"] == [text.replace("In namespace web", "inside").rstrip(".")]

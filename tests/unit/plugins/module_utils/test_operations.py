@@ -27,6 +27,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
     LostRoute,
     PortFlows,
     RouteEntry,
+    WithdrawnFlows,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.kernel.sysctl import sysctl_name
 from ansible_collections.dockerless.network.plugins.module_utils.link_operations import (
@@ -273,6 +274,13 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             [
                 "conntrack -D -f ipv4 -p udp --orig-src 10.20.0.0/24 || true",
                 "conntrack -D -f ipv4 -p icmp --orig-src 10.20.0.0/24 || true",
+            ],
+        ),
+        (
+            ForgetFlows((WithdrawnFlows(Masquerade(ip_network("10.20.0.0/24"))),)),
+            [
+                "conntrack -D -f ipv4 -p udp --orig-src 10.20.0.0/24 --src-nat || true",
+                "conntrack -D -f ipv4 -p icmp --orig-src 10.20.0.0/24 --src-nat || true",
             ],
         ),
         (

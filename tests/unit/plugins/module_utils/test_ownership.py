@@ -206,6 +206,52 @@ def test_a_rule_of_the_same_project_does(host: MemoryHost, kind: Kind[Any], opti
     converge(host, ask(kind, {**options, "project": "shop"}))
 
 
+# A rule that leads into a subnet before there is such a network, and what is said of it then.
+BEFORE: list[tuple[Kind[Any], Facts, str]] = [
+    (PortPublishKind(), {**PORT, "container_ip": "10.20.0.9"}, "host port 8070/tcp leads to 10.20.0.9"),
+    (NatMasqueradeKind(), {"source": "10.20.0.0/25"}, "a masquerade translates what leaves 10.20.0.0/25"),
+    (NatMasqueradeKind(), {"source": "10.0.0.0/8"}, "a masquerade translates what leaves 10.0.0.0/8"),
+    (
+        BridgeFirewallKind(),
+        {"bridge": "br-mine", "subnets": [], "allow": [{"to": "10.20.0.9"}]},
+        "the firewall of bridge br-mine opens 10.20.0.9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "what"), BEFORE)
+@pytest.mark.parametrize("whose", ["project mine", "network mine of project mine"])
+def test_a_new_network_does_not_take_in_what_rules_of_another_project_reach(
+    kind: Kind[Any], options: Facts, what: str, whose: str
+) -> None:
+    host = MemoryHost()
+    host.uplink()
+    host.make_link(host.host, "br0", up=True, kind="bridge")
+    once(host, ask(BridgeKind(), {"name": "br-mine"}))
+    owned = {"project": "mine", "network": "mine" if whose.startswith("network") else None}
+    once(host, ask(kind, {**options, **owned}))
+
+    said = refusal(host, lambda check: make_networks([BLUE], world(host, check), SHOP))
+    assert said == (
+        f"network blue: subnet 10.20.0.0/24 of bridge br-blue: {what}, which belongs to {whose}; choose another subnet,"
+        " or let that project take it back first."
+    )
+    apart = {**BLUE, "subnets": ["192.168.9.0/24"], "endpoints": []}
+    make_networks([apart], world(host), SHOP)
+    refusal(host, lambda check: make_networks([{**apart, "subnets": BLUE["subnets"]}], world(host, check), SHOP))
+
+    assert make_networks([{**BLUE, "name": "mine"}], world(host), Scope("mine")).changed
+
+
+def test_a_network_that_is_there_is_not_held_up_by_a_rule_that_came_later(host: MemoryHost) -> None:
+    """As an earlier release let it come."""
+    looking = world(host)
+    looking.restoring = True
+    engine_run([ask(PortPublishKind(), {**PORT, "container_ip": "10.20.0.9", "project": "mine"})], looking)
+
+    assert make_networks([{**BLUE, "icc": False}], world(host), SHOP).changed
+
+
 @pytest.mark.parametrize("whose", WHOSE)
 def test_a_masquerade_of_a_wide_subnet_is_refused_to_a_network_or_a_project(
     host: MemoryHost, whose: Mapping[str, str]

@@ -26,6 +26,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kernel.state im
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
+    Masquerade,
     PortRange,
     PublishedPort,
 )
@@ -646,7 +647,7 @@ def test_each_verdict_of_a_map_is_read(key: Any, elements: list[Any], hit: bool)
     assert may(table, state=only) == []
 
 
-def test_a_map_by_its_name_is_not_read() -> None:
+def test_a_map_by_its_name_that_cannot_be_read() -> None:
     only = replace(STATE, policies=frozenset())
     table = native([HTTP, {"vmap": {"key": meta("iifname"), "data": "@ways"}}])
     (sentence,) = may(table, state=only)
@@ -663,7 +664,7 @@ def test_a_map_by_its_name_is_not_read() -> None:
         ([["eth%d" % number, {"drop": None}] for number in range(1, 80)], 0, 1),  # too many to read
     ],
 )
-def test_the_report_reads_a_map_by_its_name(
+def test_a_map_is_read_by_its_name(
     elements: list[Any], sure: int, possible: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Tables, "maps", {"ways": elements})
@@ -674,6 +675,7 @@ def test_the_report_reads_a_map_by_its_name(
     table.chains["sub"] = sub.chains["sub"]
     found = found_in(table, state=only, also_possible=True)
     assert [one.is_possible for one in found] == [False] * sure + [True] * possible
+    assert len(told(table, state=only)) == sure
     assert len(table.chains["forward"].rules) == 1
 
 
@@ -689,6 +691,40 @@ def test_a_map_may_lead_to_another_one_and_is_named_once(monkeypatch: pytest.Mon
     assert (found.chain.name, found.is_possible) == ("sub", False)
     both = {"vmap": {"key": meta("iifname"), "data": {"set": [["eth0", DROP], ["br-blue", DROP]]}}}
     assert len(told(native([both]))) == 1
+
+
+NOTRACK: Any = {"notrack": None}
+UNTRACKED = "from connection tracking, so that nothing translates it or knows its answers"
+
+
+@pytest.mark.parametrize(
+    ("table", "kept"),
+    [
+        (native([ETH0, match(payload("tcp", "dport"), 8080), NOTRACK], hook="prerouting", prio=-300), [PORT]),
+        (native([match(payload("tcp", "dport"), 443), NOTRACK], hook="prerouting", prio=-300), []),
+        (native([NOTRACK, {"accept": None}], hook="prerouting", prio=-300), [PORT]),
+        (native([NOTRACK], hook="prerouting", prio=-150), []),  # too late
+        (native([NOTRACK], hook="forward", prio=-300), []),
+        (native([match(meta("iifname"), "br-blue"), NOTRACK], hook="prerouting", prio=-300), [OUT]),
+        (saved("PREROUTING -i eth0 -p tcp -m tcp --dport 8080 -j CT --notrack", table="raw"), [PORT]),
+        (saved("PREROUTING -i eth0 -p tcp -m tcp --dport 8080 -j NOTRACK", table="raw", store="legacy"), [PORT]),
+        (saved("PREROUTING -i eth0 -p udp -m udp --dport 53 -j CT --notrack", table="raw"), []),
+        (saved("PREROUTING -i eth0 -j CT --zone 5", table="raw"), []),
+        (saved("SUB -j CT --notrack", "PREROUTING -i eth0 -p tcp -j SUB", table="raw"), [PORT]),
+        (saved("PREROUTING -j CT --notrack", table="raw", version=6), [OUT]),
+    ],
+)
+def test_what_keeps_packets_from_connection_tracking(table: Table, kept: list[str]) -> None:
+    sentences_of = told(table)
+    assert [sentence.rpartition("keeps ")[2] for sentence in sentences_of] == [f"{what} {UNTRACKED}" for what in kept]
+    assert may(table) == []
+
+
+def test_a_network_that_is_routed_without_translation_does_without_connection_tracking() -> None:
+    table = native([match(meta("iifname"), "br-blue"), NOTRACK], hook="prerouting", prio=-300)
+    routed = replace(STATE, policies=frozenset([replace(BLUE, direct_access=True)]))
+    assert told(table, state=routed) == []
+    assert len(told(table, state=replace(routed, masquerades=frozenset([Masquerade(BLUE.subnets[0])])))) == 1
 
 
 def test_what_an_earlier_rule_may_have_let_pass() -> None:

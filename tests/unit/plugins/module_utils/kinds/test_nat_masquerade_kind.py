@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import EgressFlows
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import EgressFlows, WithdrawnFlows
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP, alias
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    HOST,
     Conflict,
     InvalidRequest,
     Masquerade,
@@ -289,6 +290,27 @@ def test_a_network_that_is_new_has_no_flows() -> None:
 
     for asked in (blue(), blue(network=None)):
         assert host_with(asked).forgotten == [EgressFlows(asked.item)]
+
+
+@pytest.mark.parametrize("later", [{"out_interface": "eth0"}, {"source": "10.20.0.0/16"}, {"source": "10.21.0.0/24"}])
+@pytest.mark.parametrize("stays", [True, False])
+def test_flows_of_a_subnet_that_stays_and_loses_its_masquerade_are_forgotten(
+    later: dict[str, Any], stays: bool
+) -> None:
+    """Which of them another masquerade translates as before is seen when they are looked at."""
+    host = host_with(blue(to_source="192.0.2.1"))
+    if stays:
+        host.change_link(HOST, "br-blue", up=True, addresses=(ip_interface("10.20.0.1/24"),))
+    host.forgotten.clear()
+
+    once(host, gone(), asked := blue(**later))
+
+    there = blue(to_source="192.0.2.1").item
+    overlaps = later.get("source") != "10.21.0.0/24"
+    others = (asked.item,) if overlaps else ()
+    assert [flow for flow in host.forgotten if isinstance(flow, WithdrawnFlows)] == (
+        [WithdrawnFlows(there, others)] if stays else []
+    )
 
 
 # ---- what is to go

@@ -28,6 +28,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth impo
 from ansible_collections.dockerless.network.plugins.module_utils.marks import LINK_GROUP
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     HOST,
+    LOCAL_TABLE,
     Conflict,
     End,
     InvalidRequest,
@@ -513,6 +514,32 @@ def barrier(to: str, metric: int = 0) -> Callable[[MemoryHost], None]:
     return lambda host: host.space(WEB).routes.append(entry)
 
 
+def local(to: str, kind: str = "local", table: int = LOCAL_TABLE) -> Callable[[MemoryHost], None]:
+    """`ip -n web route add local TO dev lo`."""
+    entry = RouteEntry(Route(ip_network(to), None, 0, table), "lo", BY_HAND, kind)
+    return lambda host: host.space(WEB).routes.append(entry)
+
+
+def odd(to: str, via: str | None = None, **values: Any) -> Callable[[MemoryHost], None]:
+    """A route of others by the end itself."""
+    entry = RouteEntry(plain(Route(ip_network(to), via and ip_address(via))), "eth0", BY_HAND, **values)
+    return lambda host: host.space(WEB).routes.append(entry)
+
+
+def shared(host: MemoryHost) -> None:
+    """`ip -n web route replace default nexthop via 10.20.0.1 nexthop via 10.20.0.99`."""
+    no_routes(4)(host)
+    hops = tuple((ip_address(via), "eth0") for via in ("10.20.0.1", "10.20.0.99"))
+    for via, unused in hops:
+        odd("0.0.0.0/0", str(via), hops=hops)(host)
+
+
+def replaced(host: MemoryHost) -> None:
+    """`ip -n web route replace 10.20.0.0/24 dev eth0 src 127.0.0.9`."""
+    flushed("10.20.0.0/24")(host)
+    odd("10.20.0.0/24")(host)
+
+
 def walled(to: str) -> Callable[[MemoryHost], None]:
     """`ip -n web route replace unreachable TO`, which takes the place of the kernel's own route."""
 
@@ -563,6 +590,19 @@ DRIFTS: dict[str, Callable[[MemoryHost], None]] = {
     "walled-in-part": barrier("10.20.0.7/32"),
     "ipv6-walled": barrier("fd00:20::/64", 1),
     "ipv6-no-way-out": barrier("::/0", 1),
+    "no-way-out": barrier("0.0.0.0/0"),
+    "local-gateway": local("10.20.0.1/32"),
+    "local-part-in-main": local("10.20.0.128/25", table=0),
+    "local-subnet": local("10.20.0.0/24"),
+    "ipv6-local-around": local("fd00::/8"),
+    "ipv6-anycast": local("fd00:20::9/128", "anycast"),
+    "local-default": local("0.0.0.0/0"),
+    "unicast-in-local": local("10.20.0.7/32", "unicast"),
+    "shared-default": shared,
+    "subnet-replaced": replaced,
+    "subnet-by-a-gateway": odd("10.20.0.0/24", "10.20.0.99"),
+    "ipv6-for-some": odd("fd00:20::/64", "fd00:20::99", origin=ip_network("fd00:20::/64")),
+    "default-for-some": odd("0.0.0.0/0", "10.20.0.99", tos=8),
     "rules": lambda host: host.space(WEB).lookups.clear(),
     "rules-but-local": without_rules((4, 254), (4, 253)),
     "ipv6-rules": without_rules((6, 254)),
@@ -790,6 +830,8 @@ def test_a_default_route_in_a_namespace_of_others_is_refused_with_the_command(
         (walled("10.20.0.0/24"), "ip -n web route delete unreachable 10.20.0.0/24"),
         (barrier("fd00:20::/64", 1), "ip -n web -6 route delete unreachable fd00:20::/64 metric 1"),
         (lambda host: (no_routes(4)(host), barrier("0.0.0.0/0")(host)), "ip -n web route delete unreachable default"),
+        (local("10.20.0.1/32"), "ip -n web route delete local 10.20.0.1/32 dev lo table local"),
+        (local("10.20.0.0/24", table=0), "ip -n web route delete local 10.20.0.0/24 dev lo table main"),
     ],
 )
 def test_a_route_that_leads_nowhere_is_refused_in_a_namespace_of_others(
@@ -800,7 +842,8 @@ def test_a_route_that_leads_nowhere_is_refused_in_a_namespace_of_others(
     drift(host)
     before = host.snapshot()
 
-    with pytest.raises(Conflict, match="leads nowhere; remove it with '%s'" % command):
+    leads = "leads to namespace web itself" if "local" in command else "leads nowhere"
+    with pytest.raises(Conflict, match="%s; remove it with '%s'" % (leads, command)):
         once(host, web(), check_mode=check_mode)
 
     assert host.snapshot() == before
