@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import model, operations, owners
+from . import model, owners
 from .kernel import state
 from .records import replace
 
@@ -160,6 +160,8 @@ class Detours:
     def _rule_command(self, rule: decode.RuleEntry, verb: str, *words: object) -> str:
         """The command that deletes a rule, or adds one before it."""
         six, pref = ("-6",) if rule.source.version == 6 else (), rule.priority - (verb == "add")
+        from . import operations
+
         return _shown(operations.inside(self._place, "ip", *six, "rule", verb, *words, "pref", pref))
 
     @staticmethod
