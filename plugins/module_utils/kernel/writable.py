@@ -53,6 +53,7 @@ class _Look:
 
     def __init__(self) -> None:
         self._folders: dict[tuple[str, bool], _Trouble | None] = {}
+        self._there: set[str] = set()
         self._is_locked: bool | None = None
 
     def trouble(self, writing: state.Writing) -> _Trouble | None:
@@ -81,27 +82,36 @@ class _Look:
 
     def _of_new(self, path: str) -> _Trouble | None:
         """What keeps a file from being made or replaced, in a folder that is made if need be."""
-        obstacle = files.obstacle(path)
-        if obstacle:
-            return obstacle, "remove that"
-        if os.path.exists(path) and not os.path.isfile(path):
-            return "it is a FIFO, a socket or a device", "remove that"
+        folder = os.path.dirname(path)
+        found = self._of_folder(folder, for_new=True)
+        if found or folder not in self._there:
+            return found
+        if os.path.lexists(path) and not os.path.isfile(path):
+            return _in_the_place_of_a_file(path), "remove that"
         for name in (path, files.unfinished(path)):
             found = _of_kind(name) or _of_name(name) if os.path.lexists(name) else None
             if found:
                 return found
-        return self._of_folder(os.path.dirname(path), for_new=True)
+        return None
 
     def _of_folder(self, folder: str, for_new: bool = False) -> _Trouble | None:
         """What keeps names from coming and going in a folder, or in the one in which it would be made."""
         key = folder, for_new
         if key not in self._folders:
-            if os.path.isdir(folder) or folder in ("", "/"):
-                found = _of_inode(folder) or _of_mount(folder) or _of_rights(folder)
-                self._folders[key] = found or (_of_room(folder) if for_new else None)
-            else:
-                self._folders[key] = self._of_folder(os.path.dirname(folder), for_new)
+            self._folders[key] = self._find(folder, for_new)
         return self._folders[key]
+
+    def _find(self, folder: str, for_new: bool) -> _Trouble | None:
+        if os.path.isdir(folder):
+            self._there.add(folder)
+            found = _of_inode(folder) or _of_mount(folder) or _of_rights(folder)
+            return found or (_of_room(folder) if for_new else None)
+        if os.path.lexists(folder):
+            leads_nowhere = os.path.islink(folder) and not os.path.exists(folder)
+            what = "a symbolic link that leads nowhere" if leads_nowhere else "not a directory"
+            return "%s is %s" % (folder, what), "remove that"
+        parent = os.path.dirname(folder)
+        return None if parent == folder else self._of_folder(parent, for_new)
 
     def _of_retired(self) -> _Trouble | None:
         """What keeps a folder that is to be removed from going to its place meanwhile."""
@@ -127,6 +137,13 @@ class _Look:
 
 def _is_real_folder(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _in_the_place_of_a_file(path: str) -> str:
+    if os.path.isdir(path):
+        return "%s is a directory" % path
+    is_there = os.path.exists(path)
+    return "%s is %s" % (path, "a FIFO, a socket or a device" if is_there else "a symbolic link that leads nowhere")
 
 
 def _of_kind(path: str) -> _Trouble | None:

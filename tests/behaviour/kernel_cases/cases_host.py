@@ -268,7 +268,7 @@ def test_what_nobody_can_write_to_is_known_before(host: Host) -> None:
             ("full/new", put, "the file system of /run/full is full; make some room in it"),
             ("full/web/new", put, "the file system of /run/full is full; make some room in it"),
             ("full/x", remove, ""),
-            ("plain/pipe", put, "it is a FIFO, a socket or a device; remove that"),
+            ("plain/pipe", put, "/run/plain/pipe is a FIFO, a socket or a device; remove that"),
             ("plain/web", remove, "/run/plain/web is a directory; remove that"),
             ("plain/free", put, ""),
             ("plain/free", update, ""),
