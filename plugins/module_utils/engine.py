@@ -380,16 +380,17 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operati
         plan.objects.append(dict(kind.returned(observed) or {}, state="present", title=title))
         return []
     world.settled.append((kind, item, request.state))
-    revision = world.revision
+    revision, earlier = world.revision, len(world.beforehand)
     steps = _ask(kind, item, request.state, world)
     wanted = shown = kind.wanted(item, observed, world) if request.state == "present" else None
     if isinstance(kind, StepKind) and observed is not None:
         if not steps and world.revision == revision:
             wanted = shown = observed  # as requested; or not ours, and then used or left as it is
-        elif steps and wanted == observed:
+        elif wanted == observed and (steps or world.beforehand[earlier:]):
             from .diff import headlines
 
-            shown = dict(observed, done=headlines(steps))  # something differs that the description does not show
+            done = headlines([*world.beforehand[earlier:], *steps])
+            shown = dict(observed, done=done)  # something differs that the description does not show
     plan.before[title] = observed
     plan.after[title] = shown
     returned = kind.returned(wanted) or {}

@@ -85,9 +85,8 @@ class RemoveFiles(operations.Operation):
 
     def writes(self) -> t.Iterable[state.Writing]:
         paths = [path for path, unused in self.files]
-        folders = dict.fromkeys(map(_folder, paths))
         yield from (state.Writing(path, state.REMOVE) for path in paths)
-        yield from (state.Writing(folder, state.DROP) for folder in folders if folder != marks.RETIRED)
+        yield from (state.Writing(folder, state.DROP) for folder in dict.fromkeys(map(_folder, paths)))
 
     def apply(self, host: Host) -> None:
         names: dict[str, list[str]] = {}

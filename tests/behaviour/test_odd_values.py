@@ -265,3 +265,13 @@ def test_a_run_with_nothing_to_do_writes_nowhere(world: EngineWorld, check: bool
         world.must("sh", "-ec", "chattr -i /etc/netns /etc/netns/web /etc/netns/web/hosts")
         world.must("sh", "-ec", f"mount -o remount,bind,rw /run/netns; {CLOSED['sysctls'][2]}; {CLOSED['sysctl.d'][2]}")
     world.clear()
+
+
+def test_a_folder_in_other_hands_that_one_endpoint_leaves_and_another_one_comes_to(world: EngineWorld) -> None:
+    """The folder is given back to root before the last files in it go, and it with them."""
+    world.make(web())
+    world.must("chown", "nobody", "/etc/netns")
+
+    world.make(blue(endpoints=[{"name": "db"}]))
+    assert world.must("stat", "-c", "%U %a", "/etc/netns").split() == ["root", "755"]
+    world.clear()

@@ -45,7 +45,7 @@ class KernelError(HostError):
         self.what = what
         self.errno = reason.errno if isinstance(reason, OSError) else None
         self.reason = _reason(reason)
-        self.hint = hint or _remedy(self.errno)
+        self.hint = hint or (_remedy_of(reason) if isinstance(reason, OSError) else "")
         super().__init__("Cannot %s: %s%s" % (what, self.reason, " (%s)" % self.hint if self.hint else ""))
 
 
@@ -134,7 +134,7 @@ def _lacking(capabilities: str) -> str:
 def sentence(error: OSError) -> str:
     """An unexpected error of the system as one sentence: the file, the reason, what to do."""
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    remedy = _remedy(error.errno) or _remedy_for_files(error)
+    remedy = _remedy_of(error)
     what = "Cannot use %s" % names if names else "This host refused a system call"
     return "%s: %s%s." % (what, _reason(error), "; %s" % remedy if remedy else "")
 
@@ -148,6 +148,11 @@ def _remedy(number: int | None) -> str:
     if number in (errno.EPERM, errno.EACCES):
         return BECOME if os.geteuid() != 0 else ""
     return _REMEDIES.get(number or 0, "")
+
+
+def _remedy_of(error: OSError) -> str:
+    """What to do about an error; empty if nobody knows."""
+    return _remedy(error.errno) or _remedy_for_files(error)
 
 
 def _remedy_for_files(error: OSError) -> str:

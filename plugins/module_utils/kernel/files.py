@@ -230,21 +230,6 @@ def is_folder(path: str) -> bool:
     return os.path.isdir(path)
 
 
-def obstacle(path: str) -> str:
-    """What keeps a missing file from being made there, as a clause; empty if nothing does."""
-    if os.path.isdir(path):
-        return "%s is a directory" % path
-    while path != os.path.dirname(path):
-        if os.path.islink(path) and not os.path.exists(path):
-            return "%s is a symbolic link that leads nowhere" % path
-        path = os.path.dirname(path)
-        if os.path.isdir(path):
-            return ""
-        if os.path.exists(path):
-            return "%s is not a directory" % path
-    return ""
-
-
 def retire(path: str) -> None:
     """Remove a folder and the files in it, and its parent if that is empty then.
 

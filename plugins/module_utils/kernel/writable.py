@@ -52,7 +52,8 @@ class _Look:
     """One look at the host, which sees each folder once."""
 
     def __init__(self) -> None:
-        self._folders: dict[str, _Trouble | None] = {}
+        self._folders: dict[tuple[str, bool], _Trouble | None] = {}
+        self._there: set[str] = set()
         self._is_locked: bool | None = None
 
     def trouble(self, writing: state.Writing) -> _Trouble | None:
@@ -66,40 +67,57 @@ class _Look:
             return self._of_folder(path)
         folder = os.path.dirname(path)
         if how == state.NAME:
-            return self._of_folder(folder)
+            return self._of_folder(folder, for_new=True)
         if not os.path.lexists(path):
             return None
         if how == state.UNNAME:
             return self._of_folder(folder)
         if how == state.REMOVE:
-            return _of_name(path) or self._of_folder(folder)
+            return _of_kind(path) or _of_name(path) or self._of_folder(folder)
         if how == state.DROP:
-            return _of_inode(path) or self._of_folder(folder) or self._of_folder(os.path.dirname(marks.RETIRED))
+            return _of_inode(path) or self._of_folder(folder) or self._of_retired()
         if how == state.UPDATE and os.path.islink(path):
             return "it is a symbolic link", "remove that"
         return _of_inode(path) or _of_mount(path) or (_of_rights(path) if how == state.UPDATE else None)
 
     def _of_new(self, path: str) -> _Trouble | None:
         """What keeps a file from being made or replaced, in a folder that is made if need be."""
-        obstacle = files.obstacle(path)
-        if obstacle:
-            return obstacle, "remove that"
-        unfinished = files.unfinished(path)
-        for name in (path, unfinished):
-            if os.path.lexists(name):
-                found = ("%s is a directory" % name, "remove that") if _is_real_folder(name) else _of_name(name)
-                if found:
-                    return found
-        return self._of_folder(os.path.dirname(path))
+        folder = os.path.dirname(path)
+        found = self._of_folder(folder, for_new=True)
+        if found or folder not in self._there:
+            return found
+        if os.path.lexists(path) and not os.path.isfile(path):
+            return _in_the_place_of_a_file(path), "remove that"
+        for name in (path, files.unfinished(path)):
+            found = _of_kind(name) or _of_name(name) if os.path.lexists(name) else None
+            if found:
+                return found
+        return None
 
-    def _of_folder(self, folder: str) -> _Trouble | None:
+    def _of_folder(self, folder: str, for_new: bool = False) -> _Trouble | None:
         """What keeps names from coming and going in a folder, or in the one in which it would be made."""
-        if folder not in self._folders:
-            if os.path.isdir(folder) or folder in ("", "/"):
-                self._folders[folder] = _of_inode(folder) or _of_mount(folder) or _of_rights(folder)
-            else:
-                self._folders[folder] = self._of_folder(os.path.dirname(folder))
-        return self._folders[folder]
+        key = folder, for_new
+        if key not in self._folders:
+            self._folders[key] = self._find(folder, for_new)
+        return self._folders[key]
+
+    def _find(self, folder: str, for_new: bool) -> _Trouble | None:
+        if os.path.isdir(folder):
+            self._there.add(folder)
+            found = _of_inode(folder) or _of_mount(folder) or _of_rights(folder)
+            return found or (_of_room(folder) if for_new else None)
+        if os.path.lexists(folder):
+            leads_nowhere = os.path.islink(folder) and not os.path.exists(folder)
+            what = "a symbolic link that leads nowhere" if leads_nowhere else "not a directory"
+            return "%s is %s" % (folder, what), "remove that"
+        parent = os.path.dirname(folder)
+        return None if parent == folder else self._of_folder(parent, for_new)
+
+    def _of_retired(self) -> _Trouble | None:
+        """What keeps a folder that is to be removed from going to its place meanwhile."""
+        if os.path.lexists(marks.RETIRED) and not _is_real_folder(marks.RETIRED):
+            return "%s is not a directory" % marks.RETIRED, "remove that"
+        return self._of_folder(os.path.dirname(marks.RETIRED))
 
     def _of_sysctls(self, if_new_ones_forward: bool) -> _Trouble | None:
         if self._is_locked is None:
@@ -119,6 +137,17 @@ class _Look:
 
 def _is_real_folder(path: str) -> bool:
     return os.path.isdir(path) and not os.path.islink(path)
+
+
+def _in_the_place_of_a_file(path: str) -> str:
+    if os.path.isdir(path):
+        return "%s is a directory" % path
+    is_there = os.path.exists(path)
+    return "%s is %s" % (path, "a FIFO, a socket or a device" if is_there else "a symbolic link that leads nowhere")
+
+
+def _of_kind(path: str) -> _Trouble | None:
+    return ("%s is a directory" % path, "remove that") if _is_real_folder(path) else None
 
 
 def _of_name(path: str) -> _Trouble | None:
@@ -148,8 +177,21 @@ def _of_rights(path: str) -> _Trouble | None:
     return "this process may not write to %s" % path, errors.BECOME if os.geteuid() != 0 else "let root write there"
 
 
+def _of_room(folder: str) -> _Trouble | None:
+    """What keeps a file from being added, if the file system counts its blocks and inodes, as not all of them do."""
+    found = _statistics(folder)
+    if found is None or not ((found.f_blocks and not found.f_bfree) or (found.f_files and not found.f_ffree)):
+        return None
+    return "the file system of %s is full" % folder, "make some room in it"
+
+
 def _is_read_only(path: str) -> bool:
+    found = _statistics(path)
+    return found is not None and bool(found.f_flag & os.ST_RDONLY)
+
+
+def _statistics(path: str) -> os.statvfs_result | None:
     try:
-        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+        return os.statvfs(path)
     except OSError:
-        return False
+        return None

@@ -112,7 +112,10 @@ def _rights_steps(path: str, world: World) -> list[operations.Operation]:
         if _has_files_of_others(world):
             world.warn(_OPEN % ((marks.NETNS_FILES,) * 3))
         elif world.mend(marks.NETNS_FILES, _FOLDER):
-            odd.insert(0, (marks.NETNS_FILES, _FOLDER))
+            from ..operations import SetRights
+
+            # the removal of other files may take this folder away
+            world.beforehand.append(SetRights((marks.NETNS_FILES,), _FOLDER))
     if not odd:
         return []
     from ..operations import SetRights
