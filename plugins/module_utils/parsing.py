@@ -124,6 +124,16 @@ def namespace_name(option: str, value: object) -> str:
     return name
 
 
+def endpoint_name(option: str, value: object) -> str:
+    """The name of an endpoint, which also is that of its namespace unless that has another one."""
+    name = text(option, value)
+    if not name.isprintable() or len(name) > 255:
+        raise model.InvalidRequest(
+            "%s: %s cannot be the name of an endpoint; write a line of at most 255 letters." % (option, kind_of(name))
+        )
+    return name
+
+
 def is_host_name(name: str) -> bool:
     """Whether a text can be the name of a host (RFC 1123, 2.1), or of a container, which may have underscores."""
     return len(name) <= 253 and re.fullmatch(_HOST_NAME, name) is not None
@@ -508,7 +518,7 @@ def sysctls(option: str, values: t.Mapping[str, object] | None) -> tuple[tuple[s
     """Sysctls below net. Keys have slashes, as the name of an interface may have a dot (sysctl(8))."""
     result = {}
     for key, value in (values or {}).items():
-        if not re.fullmatch(_SYSCTL, key) or ".." in key or "//" in key:
+        if not isinstance(key, str) or not re.fullmatch(_SYSCTL, key) or ".." in key or "//" in key:
             raise model.InvalidRequest(
                 "%s: %r is not a network key; write it like net.ipv4.ip_forward, and with slashes in place of the"
                 " dots when an interface's name has a dot." % (option, key)

@@ -143,7 +143,7 @@ def titled(title: str, name: str, option: Option, value: object) -> t.Iterator[t
 
 def _called(name: str, number: int, item: t.Mapping[str, t.Any]) -> str:
     own = item.get("name") if name in _SINGULAR else None
-    named = isinstance(own, (str, int)) and not isinstance(own, bool) and own != ""
+    named = isinstance(own, (str, int)) and not isinstance(own, bool) and own != "" and str(own).isprintable()
     return "%s %s" % (_SINGULAR[name], own) if named else "%s, item %d" % (name, number)
 
 

@@ -31,7 +31,7 @@ def known_names(
     Only namespaces that we made have sections. In other namespaces, programs use the files of the owner.
     """
     before, given, names = noted(report), aliases(networks), Names(networks)
-    _refuse_unknown(given, networks, report)
+    _refuse_unknown(networks, report)
     namespaces = {file.netns for file in report.files}
     found: dict[str, dict[str, Section]] = {netns: {} for netns in namespaces if any(map(goes, before.labels(netns)))}
     for network in networks:
@@ -48,12 +48,18 @@ def known_names(
     return {netns: [own[label] for label in sorted(own)] for netns, own in found.items()}
 
 
-def _refuse_unknown(given: Aliases, networks: t.Sequence[BridgeNetwork], report: HostReport) -> None:
+def _refuse_unknown(networks: t.Sequence[BridgeNetwork], report: HostReport) -> None:
     """Raise InvalidRequest for aliases in a network that does not exist, in the list or on the host."""
     known = {network.name for network in networks} | {marks.name_of(network.network) for network in report.networks}
-    for name, place in given:
-        if name not in known:
-            raise model.InvalidRequest("aliases of the endpoint in %s: there is no network %s." % (place, name))
+    for network in networks:
+        for endpoint in network.endpoints:
+            value = endpoint.options.get("aliases")
+            for name in map(str, value) if isinstance(value, t.Mapping) else ():
+                if name not in known:
+                    raise model.InvalidRequest(
+                        "network %s: endpoint %s: aliases: there is no network %r, in the list or on the host."
+                        % (network.name, endpoint.name, name)
+                    )
 
 
 def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[model.NameView]:

@@ -238,7 +238,8 @@ def _read_ranges(
 
 
 def _read_endpoint(options: arguments.Options, network: str) -> Endpoint:
-    name = options["name"]
+    with parsing.about("network %s: endpoints" % network):
+        name = parsing.endpoint_name("name", options["name"])
     title = "network %s: endpoint %s" % (network, name)
     with parsing.about(title):
         given = options.get("interface")

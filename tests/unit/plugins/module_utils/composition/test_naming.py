@@ -198,7 +198,11 @@ def test_what_somebody_spoiled_is_no_error() -> None:
         ({"extra_hosts": ["db:192.0.2.1"]}, "endpoint web: extra_hosts: db has a meaning in this network already"),
         ({"extra_hosts": ["host:192.0.2.1"]}, "extra_hosts: host has a meaning"),
         ({"extra_hosts": ["api"]}, "extra_hosts: 'api' is not a name with an address"),
-        ({"aliases": {"bleu": ["www"]}}, "aliases of the endpoint in namespace web: there is no network bleu."),
+        (
+            {"aliases": {"bleu": ["www"]}},
+            "network blue: endpoint web: aliases: there is no network 'bleu', in the list or on the host.",
+        ),
+        ({"aliases": {None: ["www"]}}, "network blue: endpoint web: aliases: there is no network 'None'"),
         ({"extra_hosts": ["api:nobody"]}, "extra_hosts: there is no endpoint nobody in the list"),
         ({"extra_hosts": ["api:300.0.0.1"]}, "extra_hosts: '300.0.0.1' is not a valid IP address"),
         ({"extra_hosts": [{"api": "192.0.2.1"}]}, "extra_hosts: got a dictionary (api); write a single text"),

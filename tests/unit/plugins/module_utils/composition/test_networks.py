@@ -170,6 +170,23 @@ def asked_for(networks: list[Facts]) -> dict[str, list[Any]]:
             f"network blue: subnets: {ip_network('::ffff:10.0.0.0/104')} is no subnet for hosts, since ::ffff:0:0/96"
             " stands for IPv4 addresses; choose a private one, such as 10.20.0.0/24 or fd00:20::/64.",
         ),
+        *(
+            (
+                [blue({"name": name, "netns": "web"})],
+                f"network blue: endpoints: name: the text {shown} cannot be the name of an endpoint; write a line of at"
+                " most 255 letters.",
+            )
+            for name, shown in (
+                ("a\nb", r"'a\nb'"),
+                ("a\0b", r"'a\x00b'"),
+                ("\ud800", r"'\ud800'"),
+                ("x" * 256, f"'{'x' * 60}…'"),
+            )
+        ),
+        (
+            [blue({"name": "a\nb", "pid": "one"})],
+            "network blue: endpoints, item 1: pid: got the text 'one'; write a whole number.",
+        ),
         (
             [blue(web(), web())],
             "network blue: endpoint web is in the list twice; write it once, or give the other another name.",
