@@ -750,6 +750,54 @@ def test_a_gateway_that_does_not_forward(shared: PathWorld, active: bool, versio
         shared.must("ip", "-n", "web", "route", "del", to)
 
 
+def test_what_an_endpoint_sends_to_itself(shared: PathWorld, active: bool, version: int) -> None:
+    """A namespace that somebody made by hand has a loopback that is down."""
+    question = {"origin": "web", "to": "127.0.0.1" if version == 4 else of(version, WEB), "port": 80}
+    with shared.server("web", 80):
+        shared.must("ip", "-n", "web", "link", "set", "lo", "down")
+        try:
+            found = shared.check(**question, active=active, timeout=0.3)
+            assert (found["verdict"], found["layer"], found["place"]) == ("lost", "link", "web: lo"), found
+            assert is_on_the_page("test_what_an_endpoint_sends_to_itself", found["advice"]), found
+        finally:
+            shared.make(*NETWORKS)
+        assert shared.check(**question)["verdict"] == "arrives"
+
+
+def test_an_endpoint_that_ignores_arp(shared: PathWorld, active: bool) -> None:
+    shared.must("sh", "-ec", "ip netns exec db sysctl -qw net.ipv4.conf.eth0.arp_ignore=8; ip -n web neigh flush all")
+    try:
+        found = shared.check("web", DB, active=active, protocol="icmp", timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("lost", "neighbour", "db: eth0"), found
+        assert is_on_the_page("test_an_endpoint_that_ignores_arp", found["advice"]), found
+        shared.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        assert shared.check("web", DB, protocol="icmp")["verdict"] == "arrives"
+    finally:
+        shared.must("ip", "netns", "exec", "db", "sysctl", "-qw", "net.ipv4.conf.eth0.arp_ignore=0")
+
+
+@pytest.mark.parametrize("target", ["redirect to :2222", "dnat {ip} to {web}:2222"])
+def test_a_rule_of_others_takes_a_published_port(each: PathWorld, target: str, active: bool, version: int) -> None:
+    """To where nothing listens."""
+    target = target.format(
+        ip="ip" if version == 4 else "ip6", web=of(version, WEB) if version == 4 else f"[{SIX[WEB]}]"
+    )
+    question = {"origin": "outside", "to": of(version, HOST), "source_address": of(version, NEIGHBOUR), "port": 8080}
+    chain = "add chain inet thief p { type nat hook prerouting priority -110; }"
+    each.must("nft", "-f", "-", text=f"add table inet thief\n{chain}\nadd rule inet thief p tcp dport 8080 {target}\n")
+    try:
+        found = each.check(**question, active=active)
+        told = found["verdict"], found["layer"], found["place"], found["owner"]
+        assert told == ("refused", "publish", "host", "not ours"), found
+        assert "chain p of table inet thief: tcp dport 8080" in found["reason"], found
+        assert is_on_the_page("test_a_rule_of_others_takes_a_published_port", found["advice"]), found
+        each.must("sh", "-c", found["advice"].rpartition(": ")[2])
+        with each.server("web", 80):
+            assert each.check(**question)["verdict"] == "arrives"
+    finally:
+        each.must("nft", "delete", "table", "inet", "thief")
+
+
 # The flags of a port, and the families of the packets that it holds back.
 HELD_BACK = {
     "bcast_flood off": ("v-blue-db", (4,)),

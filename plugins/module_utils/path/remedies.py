@@ -33,12 +33,18 @@ _OTHERS = (
     "Neither end is in a network of this collection. Ask for another address; or if this host is to route for others,"
     " set bridge_network_forward_policy: unmanaged in the role, or forward_policy in the module sysctl_forward."
 )
+_UNKNOWN = (
+    "Connection tracking does not know the connection of this packet. Look for rules of others that set a zone (ct zone)"
+    " or keep packets from being tracked (notrack): nft list ruleset"
+)
 _OURS = {
     reasons.OUT: "The network is internal; set internal: false for it if it needs a way out.",
     reasons.IN: "The network is internal; set internal: false for it if it needs a way in.",
     reasons.HOST: "Set host_access: allow for the network, or name the flow in its `allow`.",
     reasons.LOOPBACK: "No other machine reaches 127.0.0.0/8; publish the port on an address of the host,"
     " and ask for that.",
+    reasons.PRIVATE: _UNKNOWN,
+    reasons.STRAY: _UNKNOWN,
     reasons.TRANSIT: _OTHERS,
     reasons.FOREIGN: _OTHERS,
 }
@@ -46,6 +52,8 @@ _REASONS_IN_IPTABLES = {
     iptables_names.DIRECT[1]: reasons.DIRECT,
     iptables_names.FORWARD[1]: reasons.OUT,
     iptables_names.HOST[1]: reasons.HOST,
+    iptables_names.INVALID[1]: reasons.PRIVATE,
+    iptables_names.STRAYS[1]: reasons.STRAY,
     iptables_names.GUARD[1]: reasons.LOOPBACK,
     iptables_names.LOOPBACK[1]: reasons.LOOPBACK,
     iptables_names.TRANSIT[1]: reasons.TRANSIT,

@@ -94,13 +94,13 @@ class Trail:
         self.doubts: list[Verdict] = []
         self.marks: list[Mark] = []
         self.ports: list[int] = []  # the destination ports that the packet had
-        # The stack and the rule that changed the packet's source, its destination or its tracking, by field.
+        # The stack and the rule that changed the packet's source, its destination, its port or its tracking, by field.
         self.changes: dict[str, tuple[Node, Outcome]] = {}
 
     def changed(self, node: Node, before: Packet, outcome: Outcome) -> None:
         """Record the rule that changed the packet, if one did."""
         after = outcome.packet
-        for what in ("source", "to", "state"):
+        for what in ("source", "to", "dport", "state"):
             if outcome.rule is not None and getattr(after, what) != getattr(before, what):
                 self.changes[what] = (node, outcome)
         if after.dport != before.dport and not before.answer:

@@ -104,6 +104,7 @@ class Walk(Follower):
         self._entry = entry
         if way.is_local:
             packet = self._hook(node, "postrouting", packet.at(oif="lo"))
+            self.wire.must_be_up(node, node.nics["lo"], packet)
             self._receive(node, node.nics["lo"], packet.at(iif="lo", oif=""))
             return
         self._emit(node, way, packet, entry)
@@ -364,6 +365,11 @@ class Walk(Follower):
         if self._is_unpublished(node, packet, [one.address for one in here]):
             return
         reason, advice = self._elsewhere(node, packet, here) if here else self._nobody_listens(node, packet)
+        sent = self.trail.changes.get("dport") or self.trail.changes.get("to")
+        if sent is not None and not whose.is_ours(sent[1].chain):
+            reason += "; a rule that is not of this collection sends the packet there: %s" % sent[1].because
+            advice = "Start the service there if that rule is right. If not: %s" % remedies.without(*sent)
+            self._stop(REFUSED, "publish", at(sent[0]), reason, advice, packet, owner=whose.of_rule(*sent))
         self._stop(REFUSED, "service", at(node), reason, advice, packet)
 
     def _elsewhere(self, node: Node, packet: Packet, here: t.Sequence[model.Listener]) -> tuple[str, str]:

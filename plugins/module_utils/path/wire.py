@@ -19,6 +19,8 @@ from .words import UNKNOWN as NOT_KNOWN
 
 Station = tuple[Node, Nic]
 _ON_THE_WAY_IN, _ON_THE_WAY_OUT = ("locked",), ("flood", "mcast_flood", "bcast_flood", "neigh_suppress")
+# The value of arp_ignore with which a stack answers nobody.
+_IGNORE_ARP = 8
 _EVERYBODY = "ff:ff:ff:ff:ff:ff"
 _ADDRESS_AGAIN = remedies.AGAIN % "restores the addresses of endpoints"
 _ADDRESS_AGAIN += " If no endpoint should have that address, ask for another one."
@@ -661,6 +663,8 @@ class Wire(Follower):
         question = question.at(iif=far.name, oif="")
         if not far.arp and far.kind in ("bridge", "veth"):
             self._stop_without_arp(other, far, "so it does not answer who asks for %s" % address, packet)
+        if question.is_arp:
+            self._must_not_ignore(other, far, address, packet)
         self.hook(other, question, family, "input", "", Mark(other.name, "", False))
         self._must_find_back(other, far, question)
         reply = Packet(address, own, question.protocol, oif=far.name, state="untracked", answer=True)
@@ -685,6 +689,15 @@ class Wire(Follower):
         self.hook(node, question, _family(question), "output", "", Mark(node.name, "", False))
         if owner is not None or nic.kind != "bridge":
             self.leave(node, nic, question, _EVERYBODY, owner)
+
+    def _must_not_ignore(self, node: Node, nic: Nic, address: model.Address, packet: Packet) -> None:
+        for link in ("all", nic.name):
+            key = "ipv4/conf/%s/arp_ignore" % link
+            if node.sysctl(key) == _IGNORE_ARP:
+                reason = "%s does not answer who asks for %s: net/%s is %d"
+                advice = "Let it answer: %s" % remedies.sysctl(node, key, 0)
+                reason %= (node.name, address, key, _IGNORE_ARP)
+                self._stop(LOST, "neighbour", at(node, nic), reason, advice, packet)
 
     def _must_find_back(self, node: Node, nic: Nic, question: Packet) -> None:
         """Linux answers ARP only if it has a route back to the sender."""

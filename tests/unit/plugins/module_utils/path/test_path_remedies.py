@@ -161,6 +161,8 @@ def test_a_rule_is_deleted_where_it_stands() -> None:
         (reasons.OUT, "internal: false"),
         (reasons.IN, "internal: false"),
         (reasons.HOST, "host_access: allow"),
+        (reasons.PRIVATE, "ct zone"),
+        (reasons.STRAY, "ct zone"),
         (reasons.LOOPBACK, "publish the port on an address of the host"),
         (reasons.TRANSIT, "bridge_network_forward_policy: unmanaged"),
         (reasons.FOREIGN, "bridge_network_forward_policy: unmanaged"),
