@@ -14,7 +14,7 @@ import typing as t
 from .. import marks, model, operations
 from ..kernel import decode, state
 from ..records import replace
-from ..world import World, in_the_way, is_of_others, is_ours, metric_of, target_of, via_of
+from ..world import World, in_the_way, is_of_others, is_ours, metric_of, same_route, target_of, via_of
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
@@ -30,7 +30,7 @@ def clear(
 ) -> list[state.RouteEntry]:
     """The routes of others to remove, as they are in the way of wanted ones; tells the world.
 
-    Raises Conflict when a route that we must keep is in the way of a missing one.
+    Raises Conflict when a route that we must keep is in the way of a missing one, or comes before one that is there.
     """
     going: list[state.RouteEntry] = []
     for entry in list(world.routes(place)):
@@ -40,7 +40,10 @@ def clear(
         if _may_go(entry, place, world):
             world.drop_route(place, entry)
             going.append(entry)
-        elif route in missing and not _will_go(entry, place, link, world):
+        elif route not in missing:
+            if _is_before(entry, route, link, world.routes(place)):
+                raise model.Conflict(_refusal(owner, place, entry))
+        elif not _will_go(entry, place, link, world):
             raise model.Conflict(_refusal(owner, place, entry))
     return _whole(going)
 
@@ -49,6 +52,19 @@ def _whole(entries: t.Iterable[state.RouteEntry]) -> list[state.RouteEntry]:
     """Routes, with one entry for all next hops of each, as these go together."""
     found = [replace(e, route=replace(e.route, via=None), link="") if e.hops else e for e in entries]
     return list(dict.fromkeys(found))
+
+
+def _is_before(entry: state.RouteEntry, route: model.Route, link: str, entries: t.Iterable[state.RouteEntry]) -> bool:
+    """Whether packets take a route of others instead of one by a link that is there."""
+    if entry.is_narrow or not is_of_others(entry):
+        return False
+    theirs, ours = metric_of(entry.route), metric_of(route)
+    ranks = [e.rank for e in entries if e.link == link and not (e.hops or e.is_narrow) and same_route(e.route, route)]
+    if not ranks:
+        return False
+    # of IPv6 routes with the same metric, the kernel takes each in turn
+    alike = theirs == ours and (route.to.version == 6 or entry.rank < min(ranks))
+    return bool(entry.route.table) or theirs < ours or alike
 
 
 def _may_go(entry: state.RouteEntry, place: model.Place, world: World) -> bool:
@@ -126,16 +142,19 @@ def uncover(
 ) -> list[state.RouteEntry]:
     """The routes that hide a subnet and are to be removed, in a namespace of ours; notes that in the world.
 
-    In other namespaces, raises Conflict for a route to a whole subnet. A route to a part of it may be intended, and so
-    may one by the link itself.
+    In other namespaces, raises Conflict for a route to a whole subnet, unless it stands for the kernel's own. A route
+    to a part of it may be intended.
     """
+    kept = [entry for entry in world.routes(place) if entry.protocol == state.BY_THE_KERNEL]
     going = hiding(place, link, addresses, world.routes(place), world)
     if world.owns(place):
         for entry in going:
             world.drop_route(place, entry)
         return _whole(going)
     for entry in going:
-        if entry.link != link and any(entry.route.to == address.network for address in addresses):
+        whole = any(entry.route.to == address.network for address in addresses)
+        own = model.Route(entry.route.to, None, _SUBNET_METRIC[entry.route.to.version])
+        if whole and (entry.link != link or _is_before(entry, own, link, kept)):
             raise _led_elsewhere(owner, place, entry)
     return []
 
@@ -164,7 +183,10 @@ def break_down(
     hidden = hiding(end.place, end.name, addresses, barriers, world)
     for entry in barriers:
         route = in_the_way(entry, end.name, end.routes)
-        if not ours and (route in missing or (entry in hidden and _cuts_off(entry, end, addresses))):
+        comes_first = route in missing or (
+            route is not None and _is_before(entry, route, end.name, world.routes(end.place))
+        )
+        if not ours and (comes_first or (entry in hidden and _cuts_off(entry, end, addresses))):
             raise model.Conflict(_walled(owner, end.place, entry))
         if ours and (entry in hidden or (route is not None and not _is_replaced(entry, route, missing))):
             world.drop_barrier(end.place, entry)

@@ -827,6 +827,35 @@ def test_a_default_route_in_a_namespace_of_others_is_refused_with_the_command(
 @pytest.mark.parametrize(
     ("drift", "command"),
     [
+        (odd("0.0.0.0/0", "10.20.0.99", rank=0), "ip -n web route del default via 10.20.0.99 dev eth0"),
+        (odd("::/0", "fd00:20::99"), "ip -n web -6 route del default via fd00:20::99 dev eth0"),
+        (odd("0.0.0.0/0", "10.20.0.99", nexthop=7, rank=0), "ip -n web route del default nhid 7"),
+        (odd("0.0.0.0/0", kind="blackhole", rank=0), "ip -n web route delete blackhole default"),
+        (local("0.0.0.0/0"), "ip -n web route delete local default dev lo table local"),
+        (odd("10.20.0.0/24", rank=0), "ip -n web route del 10.20.0.0/24 dev eth0"),
+        (odd("10.20.0.0/24"), ""),  # behind the kernel's own
+        (odd("0.0.0.0/0", "10.20.0.99"), ""),
+        (odd("0.0.0.0/0", "10.20.0.99", tos=8, rank=0), ""),
+    ],
+)
+def test_a_route_that_comes_before_ours_is_refused_in_a_namespace_of_others(
+    drift: Callable[[MemoryHost], Any], command: str, check_mode: bool
+) -> None:
+    host = host_with(web())
+    host.change_link(WEB, "lo", group=0)
+    drift(host)
+
+    if not command:
+        assert not once(host, web(), check_mode=check_mode).changed
+        return
+    with pytest.raises(Conflict, match="remove (it|that route) with '%s'" % command):
+        once(host, web(), check_mode=check_mode)
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize(
+    ("drift", "command"),
+    [
         (walled("10.20.0.0/24"), "ip -n web route delete unreachable 10.20.0.0/24"),
         (barrier("fd00:20::/64", 1), "ip -n web -6 route delete unreachable fd00:20::/64 metric 1"),
         (lambda host: (no_routes(4)(host), barrier("0.0.0.0/0")(host)), "ip -n web route delete unreachable default"),
