@@ -498,6 +498,10 @@ BREAKERS = {
         "detours::no_packet_comes_to_a_rule_behind_a_table_with_a_default_route",
         "detours::a_rule_that_discards_what_comes_from_an_endpoint",
     ),
+    "a list takes the port and the bridge of a stack made by hand, which is dead then": (
+        "projects::what_was_made_by_hand_is_neither_diverted_nor_renumbered_by_a_list",
+        "ownership::what_was_made_by_hand_is_taken_over_only_by_who_asks_for_the_same",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -529,6 +533,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 40)
-    assert len(CASES) == 105
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 41)
+    assert len(CASES) == 106
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
