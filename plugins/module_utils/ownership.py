@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The owner of an object: what belongs to another project is neither changed nor removed.
 
-An object without a label was made by a module alone, outside of any network, and may be used by everybody.
+An object without a label was made by a module alone, outside of any network, and may be used by everybody. A network
+that would take its port or its address away is refused where that is planned.
 """
 
 from __future__ import annotations

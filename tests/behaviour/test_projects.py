@@ -90,6 +90,30 @@ def test_a_single_module_neither_opens_nor_diverts_what_another_project_has(host
         outside()
 
 
+def test_what_was_made_by_hand_is_neither_diverted_nor_renumbered_by_a_list(host: Host) -> None:
+    """By packets: what was made by single modules goes on. A list that asks for the same takes it over."""
+    port = {"host_port": "8080", "container_port": "80", "container_ip": "10.21.0.5", "bridge": "br-blog"}
+    peer = {"name": "eth0", "netns": "cms", "addresses": ["10.21.0.5/24"], "gateways": ["10.21.0.1"]}
+    host.do("sysctl_forward")
+    host.do("bridge", name="br-blog", addresses=["10.21.0.1/24"])
+    host.do("netns", name="cms")
+    host.do("veth", name="v-blog-cms", bridge="br-blog", peer=peer)
+    host.do("bridge_firewall", bridge="br-blog", subnets=["10.21.0.0/24"])
+    host.do("port_publish", **port)
+    host.place("cms").serve("cms", 80)
+    neighbour, lan = host.fleet.place("neighbour"), host.fleet.lan(host.name, 4)
+
+    message = host.refuse("bridge_network", networks=[SHOP])
+    assert "network shop: endpoint web: host port 8080/tcp is published already, by a call of port_publish" in message
+    message = host.refuse("bridge_network", networks=[{**BLOG, "subnets": ["10.22.0.0/24"]}])
+    assert "network blog: bridge br-blog was made by a call of the module bridge" in message
+    assert "would lose its address 10.21.0.1/24" in message
+    assert neighbour.ask(lan, 8080).label == "cms"
+
+    host.do("bridge_network", networks=[blog("8080:80", addresses=["10.21.0.5"])])
+    assert neighbour.ask(lan, 8080).label == "cms"
+
+
 @pytest.mark.once
 def test_lists_that_share_an_endpoint_leave_it_its_default_route(host: Host) -> None:
     red, more = ({**BLOG, "name": name, "subnets": ["10.2%d.0.0/24" % at]} for at, name in ((2, "red"), (3, "more")))

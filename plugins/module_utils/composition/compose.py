@@ -51,6 +51,7 @@ def compose(
     _refuse_to_remove_nothing(names, report, scope)
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
+    _refuse_bridges_by_hand(wanted)
     _refuse_subnets_of_others(wanted, report, scope, goes)
     _refuse_to_cut_off(wanted, report, goes)
     decide(wanted, report, goes, around)
@@ -105,6 +106,21 @@ def _refuse_bridges_of_others(wanted: t.Sequence[BridgeNetwork], scope: Scope, g
             raise model.InvalidRequest(
                 "network %s: bridge %s belongs to network %s, which is not in the list; remove that one first (state:"
                 " absent), or set prune to project." % (network.name, network.bridge, marks.name_of(there))
+            )
+
+
+def _refuse_bridges_by_hand(wanted: t.Sequence[BridgeNetwork]) -> None:
+    """Raise InvalidRequest for a bridge outside of any network that would lose an address, and so its endpoints."""
+    for network in wanted:
+        there = network.there
+        if there is None or not there.ours or there.network:
+            continue
+        lost = [one for one in there.addresses if not one.ip.is_link_local and one.ip not in network.gateways.values()]
+        if lost:
+            raise model.InvalidRequest(
+                "network %s: bridge %s was made by a call of the module bridge without a network, and would lose its"
+                " address %s; choose another name for the bridge, or remove that one first."
+                % (network.name, network.bridge, model.enumerate_few(model.spelled(lost)))
             )
 
 

@@ -51,7 +51,8 @@ def of_port(item: model.PublishedPort, world: World) -> t.Iterator[str]:
             item.container_ip,
             item.bridge,
         )
-    if item.serves_loopback and not _routes_loopback(item.bridge, world):
+    # in check mode the interface may still be unknown
+    if item.bridge and item.serves_loopback and not _routes_loopback(item.bridge, world):
         yield "127.0.0.1 does not lead there without route_localnet for %s; %s" % (item.bridge, _ADVICE)
 
 

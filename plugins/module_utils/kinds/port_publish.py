@@ -214,6 +214,8 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
             if there.network and there.network != item.network:
                 by = ", by %s" % whose(there.network)
                 raise model.Conflict(_PUBLISHED % (what, by, there))
+            if item.network and not there.network and _target(there) != _target(item):
+                raise model.Conflict(_PUBLISHED % (what, ", by a call of port_publish without a network", there))
             return
         if world.restoring:
             return  # ours from an earlier run

@@ -455,3 +455,25 @@ def test_the_holder_of_an_interface_is_named_also_when_it_is_of_no_network(host:
 )
 def test_an_owner_is_told_by_its_network_or_else_by_its_project(label: str, words: str) -> None:
     assert whose(label) == words
+
+
+def test_what_was_made_by_hand_is_taken_over_only_by_who_asks_for_the_same() -> None:
+    made = MemoryHost()
+    made.uplink()
+    by_hand = {"host_port": "8080", "container_ip": "10.20.0.7", "container_port": "80", "bridge": "br-blue"}
+    once(made, ask(BridgeKind(), {"name": "br-blue", "addresses": ["10.20.0.1/24"]}))
+    once(made, ask(PortPublishKind(), by_hand))
+    web = {"name": "web", "addresses": ["10.20.0.7"], "publish": ["8080:80"]}
+
+    def refused(network: Facts) -> str:
+        with pytest.raises((Conflict, InvalidRequest)) as raised:
+            make_networks([network], world(made))
+        return str(raised.value)
+
+    told = refused({**BLUE, "endpoints": [{**web, "addresses": ["10.20.0.8"]}]})
+    assert "network blue: endpoint web: host port 8080/tcp is published already, by a call of port_publish" in told
+    told = refused({"name": "blue", "subnets": ["10.21.0.0/24"]})
+    assert "network blue: bridge br-blue was made by a call of the module bridge without a network" in told
+    assert "would lose its address 10.20.0.1/24" in told
+    make_networks([{**BLUE, "endpoints": [web]}], world(made))
+    assert facts(world(made))["networks"][0]["network"] == "blue"  # type: ignore[index]

@@ -83,6 +83,12 @@ def test_loopback_needs_a_setting_of_its_own() -> None:
     assert warnings(host_with(ipv6=True), port(host_ip="192.0.2.1")) == ()
 
 
+def test_an_interface_that_check_mode_takes_to_be_made_is_not_asked_for_settings() -> None:
+    later = port(container_ip="10.99.0.2")
+    (text,) = run([later], world(host_with(ipv6=True), check_mode=True), alone=True).warnings
+    assert text.startswith("Check mode assumes that interface towards 10.99.0.2, which is not there yet, is made by")
+
+
 def test_a_port_without_a_route_to_its_endpoint() -> None:
     host = host_with(route_localnet=["br-blue"])
 
