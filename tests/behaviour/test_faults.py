@@ -390,12 +390,28 @@ def test_a_full_disk(world: EngineWorld) -> None:
     world.must("mount", "-t", "tmpfs", "-o", "size=4k", "none", "/etc/sysctl.d")
     world.must("sh", "-c", "head -c 4096 /dev/zero > /etc/sysctl.d/full")
     try:
-        failed = world.try_run(BEFORE)
-        assert failed.error == "StepFailed"
-        assert "No space left on device" in failed.message and "/etc/sysctl.d" in failed.message
-        assert "was undone" in failed.message
+        for check in (True, False):
+            failed = world.try_run(BEFORE, check=check)
+            assert failed.error == "Conflict" and not failed.steps
+            assert "the file system of /etc/sysctl.d is full; make some room in it" in failed.message
     finally:
         world.must("umount", "/etc/sysctl.d")
+    assert not differences(world.state(), before)
+
+
+def test_a_disk_that_gets_full(world: EngineWorld) -> None:
+    """There is room for the first of many files, so that only the run itself can know."""
+    before = world.state()
+    world.must("mkdir", "-p", "/etc/netns")
+    world.must("mount", "-t", "tmpfs", "-o", "size=4k", "none", "/etc/netns")
+    try:
+        failed = world.try_run(BEFORE)
+        assert failed.error == "StepFailed"
+        assert "No space left on device" in failed.message and "/etc/netns" in failed.message
+        assert "was undone" in failed.message
+        assert not world.must("ls", "-A", "/etc/netns")
+    finally:
+        world.must("sh", "-c", "umount /etc/netns; rmdir /etc/netns")
     assert not differences(world.state(), before)
 
 

@@ -139,8 +139,9 @@ def unfinished(path: str) -> str:
 def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True) -> None:
     """Replace a file: a reader sees the old text or the new one; if ``lasting``, also after a power cut."""
     temporary = unfinished(path)
+    made: list[str] = []  # folders, the innermost one last
     try:
-        fd = _opened(temporary, mode)
+        fd = _opened(temporary, mode, made)
         try:
             os.fchmod(fd, mode)
             _fill(fd, text if isinstance(text, bytes) else text.encode("utf-8"))
@@ -151,30 +152,33 @@ def write(path: str, text: str | bytes, mode: int = 0o644, lasting: bool = True)
         os.rename(temporary, path)
     except BaseException:
         remove(temporary)
+        for folder in reversed(made):
+            remove_folder(folder)
         raise
     if lasting:
         _sync(os.path.dirname(path))
 
 
-def _opened(path: str, mode: int) -> int:
+def _opened(path: str, mode: int, made: list[str]) -> int:
     """A new file, in a folder that is made if need be. What a killed run has left may be open in other hands by now."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         return os.open(path, flags, mode)
     except FileNotFoundError:
-        _make_folder(os.path.dirname(path))
+        _make_folder(os.path.dirname(path), made)
     except FileExistsError:
         remove(path)
     return os.open(path, flags, mode)
 
 
-def _make_folder(path: str) -> None:
-    """Make a folder that everybody can read, whatever the umask is."""
+def _make_folder(path: str, made: list[str]) -> None:
+    """Make a folder that everybody can read, whatever the umask is, and note it."""
     try:
         os.mkdir(path)
     except FileNotFoundError:
-        _make_folder(os.path.dirname(path))
+        _make_folder(os.path.dirname(path), made)
         os.mkdir(path)
+    made.append(path)
     os.chmod(path, 0o755)
 
 

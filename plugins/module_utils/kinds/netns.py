@@ -91,8 +91,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
         _try_values(item, bool(again), world)
         for key, value in again:
             world.put_sysctl(model.Place(netns=item.name), key, value)
-        if again:
-            world.afterwards += common.new_sysctls(model.Place(netns=item.name), again)
+            world.afterwards += common.new_sysctls(model.Place(netns=item.name), [(key, value)])
 
     def plan(self, item: model.Namespace, state: str, world: World) -> list[operations.Operation]:
         entry = world.namespace(item.name)

@@ -33,6 +33,20 @@ def test_a_file_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "web").iterdir()] == ["hosts"]
 
 
+def test_a_file_that_cannot_be_filled_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder has no mark, and nobody would remove it."""
+
+    def refuse(*unused: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.setattr(os, "pwrite", refuse)
+    for path in ("netns/web/hosts", "theirs/hosts"):
+        with pytest.raises(OSError):
+            files.write(str(tmp_path / path), SHORT)
+    assert [path.name for path in tmp_path.rglob("*")] == ["theirs"]
+
+
 @pytest.mark.parametrize("cut", range(1, 40, 3))
 def test_a_reader_finds_whole_lines_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
     """Before the file is cut to its length, too: the end of an old line may be an address of somebody else."""
