@@ -260,7 +260,7 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     going: list[operations.Operation] = []
     coming: list[operations.Operation] = []
     for request in requests:
-        with _naming(request.owner):
+        with naming(request.owner):
             steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
     for request in requests:
@@ -315,7 +315,7 @@ def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:
 
 
 @contextlib.contextmanager
-def _naming(owner: str) -> t.Iterator[None]:
+def naming(owner: str) -> t.Iterator[None]:
     """Let an error message say which object of the list it is about."""
     try:
         yield
