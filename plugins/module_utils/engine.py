@@ -261,7 +261,7 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     coming: list[operations.Operation] = []
     planned: list[tuple[str, operations.Operation]] = []
     for request in requests:
-        with _naming(request.owner):
+        with naming(request.owner):
             steps = _plan_one(request, world, plan)
         (going if request.state == "absent" else coming).extend(steps)
         planned += [(request.owner, step) for step in steps]
@@ -329,7 +329,7 @@ def _doubts_of(request: Request[Item], world: World) -> t.Iterable[str]:
 
 
 @contextlib.contextmanager
-def _naming(owner: str) -> t.Iterator[None]:
+def naming(owner: str) -> t.Iterator[None]:
     """Let an error message say which object of the list it is about."""
     try:
         yield

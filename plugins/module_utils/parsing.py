@@ -195,7 +195,7 @@ def label(option: str, value: object) -> str:
 
 def project(option: str, value: object) -> str:
     """The name of a project; it has to fit into the comment of a rule, behind the name of a network."""
-    name = text(option, value) if value else model.DEFAULT_PROJECT
+    name = model.DEFAULT_PROJECT if value is None or value == "" else text(option, value)
     if not re.fullmatch(_LABEL, name) or len(name) > _PROJECT_BYTES:
         raise model.InvalidRequest(
             "%s: %r is not a valid project name; use letters, digits and _ . -, at most %d of them, with a letter or"

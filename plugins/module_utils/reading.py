@@ -248,6 +248,14 @@ def _read_number(what: str, value: object) -> int:
     return int(t.cast("int | float | str", value))
 
 
+def _read_decimal(what: str, value: object) -> float:
+    if isinstance(value, float):
+        return value
+    if isinstance(value, bool) or not re.fullmatch(r"\s*[+-]?\d{1,18}(\.\d{1,18})?\s*", str(value)):
+        raise _wrong(what, value, "a number")
+    return float(str(value))
+
+
 def _read_flag(what: str, value: object) -> bool:
     found = find_flag(value)
     if found is None:
@@ -264,6 +272,7 @@ def _read_dictionary(what: str, value: object, spec: arguments.Arguments | None 
 _READERS: t.Mapping[str, t.Callable[[str, t.Any], object]] = {
     "str": text,
     "int": _read_number,
+    "float": _read_decimal,
     "bool": _read_flag,
     "dict": _read_dictionary,
 }

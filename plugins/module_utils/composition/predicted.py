@@ -46,14 +46,17 @@ def with_predicted(report: HostReport, predicted: t.Sequence[NetworkReport]) -> 
 
 def refuse_overlaps(policies: t.Iterable[model.BridgePolicy], predicted: t.Sequence[NetworkReport], goes: Goes) -> None:
     """Raise Conflict as the run itself would, which finds the policies of these bridges."""
+    from ..engine import naming
     from ..kinds.bridge_firewall import refuse_overlap
+    from ..ownership import whose
 
     staying = [network for network in predicted if not goes(network.network)]
     others = [model.BridgePolicy(network.bridge, network.subnets, network=network.network) for network in staying]
     for policy in policies:
         for other in others:
             if other.bridge != policy.bridge:
-                refuse_overlap(policy, other)
+                with naming(whose(policy.network)):
+                    refuse_overlap(policy, other)
 
 
 def for_the_next(

@@ -154,6 +154,13 @@ def test_what_comes_as_text_means_what_it_says(said: dict[str, Any], meant: dict
             "project: 'a@b' is not a valid project name; use letters, digits and _ . -, at most 32 of them, with a"
             " letter or digit first.",
         ),
+        ([BLUE], {"project": []}, "project: got a list; write a single text."),
+        (
+            [BLUE],
+            {"project": False},
+            "project: got the boolean false, which is what YAML makes of an unquoted no, off or false; write it in"
+            " quotes.",
+        ),
         ([BLUE], {"state": "gone"}, "state: got the text 'gone'; write one of present, absent."),
         (
             ["blue"],
