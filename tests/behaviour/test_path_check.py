@@ -727,6 +727,36 @@ def test_what_an_endpoint_sends_to_itself(shared: PathWorld, active: bool, versi
         assert shared.check(**question)["verdict"] == "arrives"
 
 
+def test_a_link_of_the_host_that_has_lost_its_address(shared: PathWorld, active: bool) -> None:
+    """And the routes with it."""
+    shared.must("ip", "address", "del", f"{HOST}/24", "dev", "up0")
+    try:
+        found = shared.check("web", NEIGHBOUR, 99, active=active, timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("lost", "route", "host"), found
+        assert found["reason"].startswith(f"host has no route to {NEIGHBOUR}; up0 has no IPv4 address"), found
+        assert "give the link its address again first" in found["advice"], found
+        assert is_on_the_page("test_a_link_of_the_host_that_has_lost_its_address", found["advice"]), found
+    finally:
+        shared.must("ip", "address", "add", f"{HOST}/24", "dev", "up0")
+    with shared.server("neighbour", 99):
+        assert shared.check("web", NEIGHBOUR, 99)["verdict"] == "arrives"
+
+
+def test_a_routing_rule_for_a_mark_is_suspected(shared: PathWorld) -> None:
+    """Which mark a packet has is not known; a real packet shows that it was not routed."""
+    shared.must("ip", "rule", "add", "fwmark", "9", "prohibit", "pref", "99")
+    hook = "add chain inet marking p { type filter hook prerouting priority -150; }"
+    rule = "add rule inet marking p iifname br-blue meta mark set 9"
+    shared.must("nft", "-f", "-", text=f"add table inet marking\n{hook}\n{rule}\n")
+    try:
+        found = shared.check("web", NEIGHBOUR, 99, timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("unknown", "route", "host"), found
+        assert "rules of routing for packets with a mark (ip rule)" in found["advice"], found
+    finally:
+        shared.must("nft", "delete", "table", "inet", "marking")
+        shared.must("ip", "rule", "del", "pref", "99")
+
+
 def test_an_endpoint_that_ignores_arp(shared: PathWorld, active: bool) -> None:
     shared.must("sh", "-ec", "ip netns exec db sysctl -qw net.ipv4.conf.eth0.arp_ignore=8; ip -n web neigh flush all")
     try:

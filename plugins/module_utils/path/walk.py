@@ -608,8 +608,13 @@ class Walk(Follower):
         reason = "the packet did not get to the hook %s of %s, and no check explains why"
         advice = (
             "Look at IPsec policies (ip xfrm policy), at traffic control (tc filter show dev LINK), and at XDP programs"
+            " (ip link show)."
         )
-        advice += " (ip link show)."
+        if layer == "route":
+            advice = (
+                "Look at rules of routing for packets with a mark (ip rule), at what sets that mark (nft list ruleset),"
+                " and at IPsec policies (ip xfrm policy)."
+            )
         return Verdict(NOT_KNOWN, layer, at(node), reason % (hook, node.name), advice)
 
     # ---- no route
@@ -672,7 +677,33 @@ class Walk(Follower):
         if closed:
             verb = "is" if len(closed) == 1 else "are"
             reason += ", as %s %s internal" % (" and ".join(closed), verb)
-        self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
+        advice = remedies.no_route(node, packet.to, closed)
+        bare = self._without_addresses(node, packet.version) if node.is_host else []
+        if bare:
+            reason += "; %s %s no IPv%d address" % (
+                " and ".join(bare),
+                "has" if len(bare) == 1 else "have",
+                packet.version,
+            )
+            advice = (
+                "A route is lost with the address of its link; if so, give the link its address again first. " + advice
+            )
+        self._stop(LOST, "route", at(node), reason, advice, packet)
+
+    def _without_addresses(self, host: Node, version: int) -> list[str]:
+        """The links that may lead outside, but have no address of an IP version."""
+        return sorted(
+            nic.name
+            for nic in host.nics.values()
+            if nic.up
+            and nic.carrier
+            and not nic.is_ours
+            and not nic.master
+            and nic.name != "lo"
+            and self.wire.leads_out(host, nic)
+            and nic.kind not in ("bridge", "dummy", "ifb")
+            and not any(one.version == version and not one.is_link_local for one in nic.addresses)
+        )
 
     def _must_be_in_its_networks(self, node: Node, packet: Packet) -> None:
         lost = lost_network(self.topology, node, packet.version) if whose.is_endpoint(node) else None
