@@ -445,6 +445,7 @@ def test_show_writes_the_map_of_all_hosts_once(fleet: Fleet) -> None:
     path = fleet.folder / "map.html"
     plays = "- import_playbook: dockerless.network.show"
     run = fleet.play(plays, hosts="h1", extra={"bridge_network_map": str(path)})
+    assert path.exists(), run.output
     first = path.read_text()
 
     assert first.startswith("<!DOCTYPE html>") and "<h2>h1</h2>" in first and "packet filter" in first

@@ -120,6 +120,11 @@ PAIRS_DRAWN = {
     "20261130: an endpoint whose link is down has no IPv6 address, and a route still leads its packets away": (
         "server's link", "rule elsewhere", "hairpin", 6, ASKED),
     "nor has one that has lost it": ("address of the server", "route elsewhere", "other", 4, EITHER),
+    "90210: a published port is certainly that of an endpoint": (
+        "rule elsewhere", "address of the server", "in", 4, EITHER),
+    "90210: a rule leads packets away whether the bridge is up or not": (
+        "rule elsewhere", "bridge of the server", "other", 6, EITHER),
+    "and so does a route": ("route elsewhere", "bridge of the server", "other", 4, EITHER),
 }  # fmt: skip
 
 
@@ -762,6 +767,36 @@ def test_what_an_endpoint_sends_to_itself(shared: PathWorld, active: bool, versi
         finally:
             shared.make(*NETWORKS)
         assert shared.check(**question)["verdict"] == "arrives"
+
+
+def test_a_link_of_the_host_that_has_lost_its_address(shared: PathWorld, active: bool) -> None:
+    """And the routes with it."""
+    shared.must("ip", "address", "del", f"{HOST}/24", "dev", "up0")
+    try:
+        found = shared.check("web", NEIGHBOUR, 99, active=active, timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("lost", "route", "host"), found
+        assert found["reason"].startswith(f"host has no route to {NEIGHBOUR}; up0 has no IPv4 address"), found
+        assert "give the link its address again first" in found["advice"], found
+        assert is_on_the_page("test_a_link_of_the_host_that_has_lost_its_address", found["advice"]), found
+    finally:
+        shared.must("ip", "address", "add", f"{HOST}/24", "dev", "up0")
+    with shared.server("neighbour", 99):
+        assert shared.check("web", NEIGHBOUR, 99)["verdict"] == "arrives"
+
+
+def test_a_routing_rule_for_a_mark_is_suspected(shared: PathWorld) -> None:
+    """Which mark a packet has is not known; a real packet shows that it was not routed."""
+    shared.must("ip", "rule", "add", "fwmark", "9", "prohibit", "pref", "99")
+    hook = "add chain inet marking p { type filter hook prerouting priority -150; }"
+    rule = "add rule inet marking p iifname br-blue meta mark set 9"
+    shared.must("nft", "-f", "-", text=f"add table inet marking\n{hook}\n{rule}\n")
+    try:
+        found = shared.check("web", NEIGHBOUR, 99, timeout=0.3)
+        assert (found["verdict"], found["layer"], found["place"]) == ("unknown", "route", "host"), found
+        assert "rules of routing for packets with a mark (ip rule)" in found["advice"], found
+    finally:
+        shared.must("nft", "delete", "table", "inet", "marking")
+        shared.must("ip", "rule", "del", "pref", "99")
 
 
 def test_an_endpoint_that_ignores_arp(shared: PathWorld, active: bool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.vars.reserved import get_reserved_names
+from jinja2 import Environment, StrictUndefined
 
 PLAYBOOKS = Path(__file__).resolve().parents[2] / "playbooks"
 ROLES = PLAYBOOKS.parent / "roles"
@@ -79,3 +80,25 @@ def test_what_nobody_said_of_a_path_is_asked_for_with_an_example(name: str) -> N
     assert asks["ansible.builtin.assert"]["fail_msg"].endswith(example)
     asked = follows["dockerless.network.path_check"]
     assert [name for name, value in asked.items() if "omit" not in value] == ["from", "to"]
+
+
+@pytest.mark.parametrize(
+    ("said", "dest"),
+    [
+        ({"bridge_network_map": "a.html"}, "a.html"),
+        ({"format": "html"}, "networks.html"),
+        ({"format": "mermaid"}, "networks.mmd"),
+        ({"format": "mermaid", "bridge_network_map": "a.html"}, "a.html"),
+        ({"format": "png"}, None),
+        ({}, None),
+    ],
+)
+def test_a_map_is_written_to_a_file_or_in_a_format(said: dict[str, str], dest: str | None) -> None:
+    """A variable `format` of somebody's inventory writes nothing."""
+    (play,) = yaml.safe_load((PLAYBOOKS / "show.yml").read_text())
+    task, jinja = play["tasks"][-1], Environment(undefined=StrictUndefined)
+    is_written = jinja.compile_expression(task["when"])(**said)
+
+    assert is_written == (dest is not None)
+    if is_written:
+        assert jinja.from_string(task["dockerless.network.fleet_map"]["dest"]).render(said) == dest

@@ -34,8 +34,8 @@ _OTHERS = (
     " set bridge_network_forward_policy: unmanaged in the role, or forward_policy in the module sysctl_forward."
 )
 _UNKNOWN = (
-    "Connection tracking does not know the connection of this packet. Look for rules of others that set a zone (ct zone)"
-    " or keep packets from being tracked (notrack): nft list ruleset"
+    "Connection tracking does not know the connection of this packet. Look for rules of others that set a zone (ct"
+    " zone) or keep packets from being tracked (notrack): nft list ruleset"
 )
 _OURS = {
     reasons.OUT: "The network is internal; set internal: false for it if it needs a way out.",

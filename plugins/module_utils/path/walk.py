@@ -146,9 +146,17 @@ class Walk(Follower):
         if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
             self._dead_route(node, packet, way.kind)
         if node.is_host and not way.is_local:
-            self._must_go_to_its_bridge(node, way.link, packet)
+            if not self._is_for_these(node, packet, way):
+                # a less specific route is taken since that of the bridge is lost
+                self._must_go_to_its_bridge(node, way.link, packet)
             self._must_lead_home(node, packet, way)
         return way
+
+    def _is_for_these(self, host: Node, packet: Packet, way: Way) -> bool:
+        """Whether a route of its own, or a rule, leads the packets to this address."""
+        found, network = host.match(packet.to), "%s/%d" % (packet.to, packet.to.max_prefixlen)
+        by_rule = found.table not in (0, model.MAIN_TABLE)
+        return found.link == way.link and (by_rule or found.words.partition(" ")[0] == network)
 
     def _must_lead_home(self, host: Node, packet: Packet, way: Way) -> None:
         """Packets for an endpoint leave by its bridge, unless somebody else has the address where they go."""
@@ -160,14 +168,16 @@ class Walk(Follower):
         until = None
         if home is None and not packet.answer and self.topology.owner(packet.to) is None:
             # the address of an endpoint whose link is down may be lost, or somebody else has it out there
-            home, until = host.bridge_with(packet.to), Mark(host.name, "in " + nic.name, True)
+            home, sent = host.bridge_with(packet.to), self.trail.changes.get("to")
+            if sent is None or not whose.is_ours(sent[1].chain):
+                until = Mark(host.name, "in " + nic.name, True)
         if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
             return
         if way.gateway is not None and not self.wire.leads_out(host, nic):
             return  # an endpoint that is a router may know the way
         found = host.match(packet.to)
         reason = "a route of the host (%s) leads packets to %s away, which is %s %s"
-        where = "in the subnet of" if until else "behind"
+        where = "behind" if end is not None else "in the subnet of"
         reason %= (found.words if found.link == nic.name else nic.name, packet.to, where, home.name)
         advice = self._lead_back(host, found, packet) if found.link == nic.name else _ROUTING
         verdict = Verdict(LOST, "route", at(host, nic), reason, advice, owners.of_route(found.protocol))
@@ -604,8 +614,13 @@ class Walk(Follower):
         reason = "the packet did not get to the hook %s of %s, and no check explains why"
         advice = (
             "Look at IPsec policies (ip xfrm policy), at traffic control (tc filter show dev LINK), and at XDP programs"
+            " (ip link show)."
         )
-        advice += " (ip link show)."
+        if layer == "route":
+            advice = (
+                "Look at rules of routing for packets with a mark (ip rule), at what sets that mark (nft list ruleset),"
+                " and at IPsec policies (ip xfrm policy)."
+            )
         return Verdict(NOT_KNOWN, layer, at(node), reason % (hook, node.name), advice)
 
     # ---- no route
@@ -668,7 +683,33 @@ class Walk(Follower):
         if closed:
             verb = "is" if len(closed) == 1 else "are"
             reason += ", as %s %s internal" % (" and ".join(closed), verb)
-        self._stop(LOST, "route", at(node), reason, remedies.no_route(node, packet.to, closed), packet)
+        advice = remedies.no_route(node, packet.to, closed)
+        bare = self._without_addresses(node, packet.version) if node.is_host else []
+        if bare:
+            reason += "; %s %s no IPv%d address" % (
+                " and ".join(bare),
+                "has" if len(bare) == 1 else "have",
+                packet.version,
+            )
+            advice = (
+                "A route is lost with the address of its link; if so, give the link its address again first. " + advice
+            )
+        self._stop(LOST, "route", at(node), reason, advice, packet)
+
+    def _without_addresses(self, host: Node, version: int) -> list[str]:
+        """The links that may lead outside, but have no address of an IP version."""
+        return sorted(
+            nic.name
+            for nic in host.nics.values()
+            if nic.up
+            and nic.carrier
+            and not nic.is_ours
+            and not nic.master
+            and nic.name != "lo"
+            and self.wire.leads_out(host, nic)
+            and nic.kind not in ("bridge", "dummy", "ifb")
+            and not any(one.version == version and not one.is_link_local for one in nic.addresses)
+        )
 
     def _must_be_in_its_networks(self, node: Node, packet: Packet) -> None:
         lost = lost_network(self.topology, node, packet.version) if whose.is_endpoint(node) else None
