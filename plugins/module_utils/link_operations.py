@@ -292,16 +292,19 @@ def barrier_command(place: model.Place, verb: str, barrier: state.RouteEntry) ->
     if verb != "del" and not (barrier.kind or barrier.is_narrow or barrier.nexthop or barrier.hops):
         return route_command(place, verb, barrier.link, route, barrier.protocol)
     family = ("-6",) if route.to.version == 6 else ()
-    words: list[object] = [*filter(None, [barrier.kind]), route.to if route.to.prefixlen else "default"]
+    kind = [] if barrier.nexthop else [barrier.kind]  # for the kernel, the object alone tells what it is
+    words: list[object] = [*filter(None, kind), route.to if route.to.prefixlen else "default"]
     if barrier.origin is not None:
         words += ["from", barrier.origin]
     if barrier.tos:
         words += ["tos", "0x%02x" % barrier.tos]
-    words += _hop_words(barrier)
+    hops = _hop_words(barrier)
+    words += [] if barrier.hops else hops
     if route.metric:
         words += ["metric", route.metric]
     if barrier.kind in decode.LOCAL_KINDS.values() or route.table:
         words += ["table", model.TABLES.get(route.table or model.MAIN_TABLE, route.table)]
+    words += hops if barrier.hops else []  # ip takes nothing behind them
     return operations.inside(place, "ip", *family, "route", verb, *words)
 
 

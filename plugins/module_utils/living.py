@@ -384,6 +384,10 @@ class _Ways:
             more = [*routes, *(entry for entry in walls if not entry.route.table)]
             found += [entry for entry in more if entry not in found and _is_strange(entry)]
         self._looked.add(place)
+        if self._world.may_have_source_rules(place):
+            from .kinds.source_routing import table_of
+
+            found += self._world.strays(place, table_of(endpoint.interface or ""))
         for entry in found:
             yield "%s %s, by a route that is not ours" % (target_of(entry.route), _way(entry))
 

@@ -608,6 +608,12 @@ class World:
         """The routes of one routing table of a place as they will be when the steps planned so far are done."""
         return self._table_of(place, table)
 
+    def strays(self, place: model.Place, table: int) -> list[state.RouteEntry]:
+        """The routes of others in a routing table of ours."""
+        home = self.places.home(place)
+        barriers = [] if self.is_new(home) else self.host.stack(home).table_barriers(table)
+        return [*filter(is_of_others, self.table_routes(place, table)), *barriers]
+
     def _whole_table(self, table: int) -> list[state.RouteEntry]:
         """The routes of a routing table of the host, with those that lead nowhere."""
         return [*self.table_routes(model.HOST, table), *self.host.stack(model.HOST).table_barriers(table)]
@@ -1099,6 +1105,12 @@ def _comes_first(entry: state.RouteEntry, route: model.Route) -> bool:
 def is_of_others(entry: state.RouteEntry) -> bool:
     """Whether others made a route, or added a next hop to one."""
     return bool(entry.hops) or entry.protocol not in (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL)
+
+
+def whole_routes(entries: t.Iterable[state.RouteEntry]) -> list[state.RouteEntry]:
+    """Routes, with one entry for all next hops of each, as these go together."""
+    found = [replace(e, route=replace(e.route, via=None), link="") if e.hops else e for e in entries]
+    return list(dict.fromkeys(found))
 
 
 def target_of(route: model.Route) -> str:

@@ -750,6 +750,39 @@ def test_routes_of_others_in_a_namespace_of_ours_are_removed(world: EngineWorld,
     world.clear()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [f"{INSIDE} prepend blackhole default table 25708001", f"{SIX} append default via fd00:21::99 table 25708001"],
+    ids=["before ours", "hop beside ours"],
+)
+def test_routes_of_others_in_the_table_of_an_end_are_removed(world: EngineWorld, command: str) -> None:
+    """By it, web answers clients of its second network."""
+    version = 6 if "-6" in command else 4
+    lan, table = ("192.0.2.1", "2001:db8::1")[version == 6], f"ip -n web -{version} route show table 25708001"
+    networks: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "subnets": [f"10.2{n}.0.0/24", f"fd00:2{n}::/64"],
+            "endpoints": [{"name": "web", "publish": [f"808{n}:80"]}],
+        }
+        for n, name in enumerate(("blue", "red"))
+    ]
+    world.make(*networks)
+    before = world.must("sh", "-c", table)
+    with world.server("web", 80) as listener:
+        assert world.ask("neighbour", lan, 8081, listener)
+        world.must("sh", "-ec", command)
+        if version == 4:
+            assert world.closed("neighbour", lan, 8081, listener)
+        assert any(one["troubles"] for net in world.report()["networks"] for one in net["endpoints"])
+        predicted, done = world.make(*networks, check=True), world.make(*networks)
+        assert (done.changed, done.commands) == (True, predicted.commands)
+        assert world.must("sh", "-c", table) == before
+        assert world.ask("neighbour", lan, 8081, listener)
+    assert not world.make(*networks).changed
+    world.clear()
+
+
 FILTER = "tc filter add dev v-blue-web ingress protocol all u32 match u32 0 0 action mirred egress redirect dev lo"
 # What others set on the host, from where web is not reached then, and what the report says.
 SET = {

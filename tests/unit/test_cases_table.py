@@ -544,6 +544,7 @@ BREAKERS = {
         "faults::routes_and_rules_of_others_that_keep_packets_from_endpoints",
         "veth_kind::a_route_that_leads_nowhere_is_refused_in_a_namespace_of_others",
         "veth_kind::a_route_that_comes_before_ours_is_refused_in_a_namespace_of_others",
+        "faults::routes_of_others_in_the_table_of_an_end_are_removed",
         "detours::a_rule_inside_an_endpoint_that_takes_packets_from_their_way_to_the_gateway",
     ),
     "what is withdrawn goes on for flows that are open": (

@@ -17,7 +17,7 @@ import zlib
 from .. import marks, model
 from ..kernel import state
 from ..records import dataclass, replace
-from ..world import World, is_ours, metric_of, with_metric
+from ..world import World, is_of_others, is_ours, metric_of, target_of, whole_routes, with_metric
 
 if t.TYPE_CHECKING:
     from .. import operations
@@ -71,13 +71,14 @@ class SourceChange:
     missing_routes: t.Sequence[model.Route] = ()
     missing_rules: t.Sequence[model.SourceRule] = ()
     repairs: bool = False  # the end is there, and so may be a route in its table that leads nowhere
+    strays: t.Sequence[state.RouteEntry] = ()  # routes of others in its table, to remove
 
 
 def change(end: model.End, there: state.Link | None, moved: t.Collection[int], world: World) -> SourceChange:
     """The changes from what is there to what is wanted; notes them in the world.
 
     ``there`` is None for an end that is still to be made. For the versions of IP in ``moved``, the kernel removes the
-    routes together with an address.
+    routes together with an address. Raises Conflict for a route of others in our table, in a namespace of others.
     """
     if not end.source_gateways and not world.may_have_source_rules(end.place):
         return SourceChange()
@@ -93,9 +94,25 @@ def change(end: model.End, there: state.Link | None, moved: t.Collection[int], w
         missing_routes=[r for r in asked if with_metric(r) in stale or not _has(known, with_metric(r))],
         missing_rules=[rule for rule in wanted_rules if rule not in rules],
         repairs=there is not None,
+        strays=_strays(end, table, world),
     )
     _tell(end, found, [entry for entry in known if entry.route in stale], world)
     return found
+
+
+def _strays(end: model.End, table: int, world: World) -> list[state.RouteEntry]:
+    found = world.strays(end.place, table)
+    if found and not world.owns(end.place):
+        from ..link_operations import barrier_command
+
+        raise model.Conflict(
+            "%s in %s: its routing table %d has a route to %s that is not ours; remove it with '%s'."
+            % (end.name, end.place, table, target_of(found[0].route), barrier_command(end.place, "del", found[0]))
+        )
+    for entry in found:
+        if not entry.kind:
+            world.drop_route(end.place, entry)
+    return whole_routes(found)
 
 
 def _tell(end: model.End, change: SourceChange, stale: t.Iterable[state.RouteEntry], world: World) -> None:
@@ -114,17 +131,19 @@ def _has(entries: t.Iterable[state.RouteEntry], route: model.Route) -> bool:
 
 
 def _there(place: model.Place, name: str, world: World) -> list[state.RouteEntry]:
-    return [entry for entry in world.table_routes(place, table_of(name)) if entry.link == name]
+    entries = world.table_routes(place, table_of(name))
+    return [entry for entry in entries if entry.link == name and not is_of_others(entry)]
 
 
 def remove(end: model.End, change: SourceChange) -> list[operations.Operation]:
     """The steps that come before any other change of an end."""
-    if not change.stale_rules and not change.stale_routes:
+    if not change.stale_rules and not change.stale_routes and not change.strays:
         return []
     from .. import link_operations
 
     steps: list[operations.Operation] = [link_operations.RemoveRule(end.place, rule) for rule in change.stale_rules]
-    return steps + [link_operations.RemoveRoute(end.place, end.name, route) for route in change.stale_routes]
+    steps += [link_operations.RemoveRoute(end.place, end.name, route) for route in change.stale_routes]
+    return steps + [link_operations.RemoveBarrier(end.place, entry) for entry in change.strays]
 
 
 def add(end: model.End, change: SourceChange) -> list[operations.Operation]:

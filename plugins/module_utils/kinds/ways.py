@@ -14,7 +14,17 @@ import typing as t
 from .. import marks, model, operations
 from ..kernel import decode, state
 from ..records import replace
-from ..world import World, in_the_way, is_of_others, is_ours, metric_of, same_route, target_of, via_of
+from ..world import (
+    World,
+    in_the_way,
+    is_of_others,
+    is_ours,
+    metric_of,
+    same_route,
+    target_of,
+    via_of,
+    whole_routes,
+)
 
 # The metric of the routes that the kernel adds for addresses (IP6_RT_PRIO_ADDRCONF for IPv6).
 _SUBNET_METRIC = {4: None, 6: state.SUBNET_METRIC[6]}
@@ -45,13 +55,7 @@ def clear(
                 raise model.Conflict(_refusal(owner, place, entry))
         elif not _will_go(entry, place, link, world):
             raise model.Conflict(_refusal(owner, place, entry))
-    return _whole(going)
-
-
-def _whole(entries: t.Iterable[state.RouteEntry]) -> list[state.RouteEntry]:
-    """Routes, with one entry for all next hops of each, as these go together."""
-    found = [replace(e, route=replace(e.route, via=None), link="") if e.hops else e for e in entries]
-    return list(dict.fromkeys(found))
+    return whole_routes(going)
 
 
 def _is_before(entry: state.RouteEntry, route: model.Route, link: str, entries: t.Iterable[state.RouteEntry]) -> bool:
@@ -150,7 +154,7 @@ def uncover(
     if world.owns(place):
         for entry in going:
             world.drop_route(place, entry)
-        return _whole(going)
+        return whole_routes(going)
     for entry in going:
         whole = any(entry.route.to == address.network for address in addresses)
         own = model.Route(entry.route.to, None, _SUBNET_METRIC[entry.route.to.version])

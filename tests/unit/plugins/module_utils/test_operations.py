@@ -85,6 +85,11 @@ DEFAULT = Route(ip_network("0.0.0.0/0"), ip_address("10.20.0.1"))
 DEFAULT6 = Route(ip_network("::/0"), ip_address("fd00:20::1"), 7)
 LINK_ROUTE = Route(ip_network("192.0.2.0/24"))
 WALL = RouteEntry(Route(ip_network("192.0.2.0/24"), None, 0), "", 3, "unreachable")
+SHARED = RouteEntry(Route(ip_network("0.0.0.0/0"), None, 5), "", 3, hops=((ip_address("10.0.0.1"), "a"), (None, "b")))
+BY_OBJECT = RouteEntry(
+    Route(ip_network("::/0"), None, 1), "", 3, "blackhole", origin=ip_network("fd00::/64"), nexthop=7
+)
+AT_HOME = RouteEntry(Route(ip_network("192.0.2.0/24"), None, 0, 255), "lo", 3, "local", tos=16)
 WALL6 = RouteEntry(Route(ip_network("::/0"), None, 1), "lo", 3, "blackhole")
 FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/dockerless.network/netns",) * 2)
 
@@ -192,6 +197,12 @@ FORGET = "rm -f %s/web; rmdir -p --ignore-fail-on-non-empty %s" % (("/run/docker
             AddRoute(PROCESS, "eth0", DEFAULT6),
             ["nsenter --target 7 --net ip -6 route add default via fd00:20::1 dev eth0 proto 108 metric 7"],
         ),
+        (
+            RemoveBarrier(WEB, SHARED),
+            ["ip -n web route delete default metric 5 nexthop via 10.0.0.1 dev a nexthop dev b"],
+        ),
+        (RemoveBarrier(WEB, BY_OBJECT), ["ip -n web -6 route delete default from fd00::/64 nhid 7 metric 1"]),
+        (RemoveBarrier(WEB, AT_HOME), ["ip -n web route delete local 192.0.2.0/24 tos 0x10 dev lo table local"]),
         (AddBarrier(WEB, WALL), ["ip -n web route add unreachable 192.0.2.0/24"]),
         (RemoveBarrier(PROCESS, WALL6), ["nsenter --target 7 --net ip -6 route delete blackhole default metric 1"]),
         (RemoveRoute(WEB, "eth0", LINK_ROUTE), ["ip -n web route delete 192.0.2.0/24 dev eth0 proto 108"]),

@@ -12,12 +12,20 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import RouteEntry
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.netns import NetnsKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.source_routing import table_of
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, Place, SourceRule
+from ansible_collections.dockerless.network.plugins.module_utils.model import (
+    Conflict,
+    InvalidRequest,
+    Place,
+    Route,
+    SourceRule,
+)
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import (
+    BY_HAND,
     MemoryHost,
     ask,
     converge,
@@ -103,7 +111,19 @@ def walled(host: MemoryHost) -> None:
     space.dead_ends.add(subnet)
 
 
+def stray(to: str, via: str | None = None, link: str = "eth1", **values: Any) -> Callable[[MemoryHost], None]:
+    """`ip -n web route add TO via VIA dev LINK table NUMBER`."""
+    route = Route(ip_network(to), via and ip_address(via), 0, table_of("eth1"))
+    return lambda host: host.space(WEB).routes.append(RouteEntry(route, link, BY_HAND, **values))
+
+
+STRAYS = {
+    "stray-hop": (stray("0.0.0.0/0", "10.30.0.99"), "default via 10.30.0.99 dev eth1"),
+    "stray-by-another-end": (stray("0.0.0.0/0", "10.20.0.1", "eth0"), "default via 10.20.0.1 dev eth0"),
+    "stray-nowhere": (stray("192.0.2.0/24", None, "", kind="unreachable"), "unreachable 192.0.2.0/24"),
+}
 DRIFTS: dict[str, Callable[[MemoryHost], Any]] = {
+    **{name: drift for name, (drift, unused) in STRAYS.items()},
     "walled": walled,
     "no-rules": lambda host: host.space(WEB).rules.clear(),
     "other-rule": lambda host: host.space(WEB).rules.append(SourceRule(ip_address("10.9.9.9"), table_of("eth1"))),
@@ -134,6 +154,20 @@ def test_what_somebody_changed_by_hand_is_repaired(drift: Callable[[MemoryHost],
     assert host.snapshot() == wanted
     assert outcome.changed and outcome.before != outcome.after
     assert not once(host, BLUE, RED).changed
+
+
+@pytest.mark.parametrize(("drift", "route"), STRAYS.values(), ids=STRAYS)
+def test_a_route_of_others_in_the_table_of_an_end_is_refused_where_the_namespace_is_not_ours(
+    drift: Callable[[MemoryHost], Any], route: str
+) -> None:
+    host = host_with(BLUE, RED)
+    host.change_link(WEB, "lo", group=0)
+    drift(host)
+
+    command = "remove it with 'ip -n web route del %s table %d'" % (route, table_of("eth1"))
+    for check_mode in (True, False):
+        with pytest.raises(Conflict, match=command):
+            once(host, BLUE, RED, check_mode=check_mode)
 
 
 LATER = {
