@@ -267,7 +267,7 @@ def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
         planned += [(request.owner, step) for step in steps]
     for request in requests:
         if request.state == "present":
-            with _naming(request.owner):
+            with naming(request.owner):
                 request.kind.conclude(request.item, world)
             if request.warns:
                 request.kind.remark(request.item, world)
@@ -286,7 +286,7 @@ def _refuse_in_vain(planned: t.Iterable[tuple[str, operations.Operation]], world
     refused = world.host.first_refused([writing for writing, unused in found]) if found else None
     if refused is not None:
         number, text = refused
-        with _naming(found[number][1]):
+        with naming(found[number][1]):
             raise model.Conflict(text)
 
 
