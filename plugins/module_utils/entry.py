@@ -10,13 +10,12 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from . import marks, model
+from . import engine, marks, model
 from .arguments import STATE, Arguments, Options, without
-from .engine import AnyRequest, Kind, Outcome, Request, StepFailed, run
 from .firewall import backend
 from .firewall.choice import package_of
 from .firewall.session import FirewallSession
-from .kernel.errors import HostError, MissingLibrary, require_privileges, sentence
+from .kernel import errors
 from .kernel.host import Host
 from .kernel.netfilter import Runner
 from .kernel.programs import call
@@ -27,7 +26,7 @@ from .world import World
 _T = t.TypeVar("_T")
 _Item = t.TypeVar("_Item")
 # Errors that the request or the host causes, rather than a bug of ours. Each is reported in one sentence.
-_FAILURES = (model.InvalidRequest, model.Conflict, StepFailed, HostError, backend.FirewallError, OSError)
+_FAILURES = (model.InvalidRequest, model.Conflict, engine.StepFailed, errors.HostError, backend.FirewallError, OSError)
 
 _LOCK_SECONDS = 120
 # How often a run is planned, if the rules change after they have been read.
@@ -45,7 +44,7 @@ class Look(t.NamedTuple):
     check_mode: bool
 
 
-def run_module(kind: Kind[_Item]) -> None:
+def run_module(kind: engine.Kind[_Item]) -> None:
     """Run a module for one object of ``kind`` by its options, or for a list of them in ``aggregate``."""
     item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # one back-end serves the whole call
     spec = {name: without(option, "required") for name, option in {**kind.ARGUMENTS, **STATE}.items()}
@@ -58,14 +57,14 @@ def run_module(kind: Kind[_Item]) -> None:
         named = any(_has_names(kind, options) for options in items)
         ready = [] if named else [_request(kind, options, items) for options in items]
 
-    def act(world: World) -> Outcome:
+    def act(world: World) -> engine.Outcome:
         requests = _by_addresses(kind, items, world) if named else ready
-        return run([*requests, *_released(requests, world), *_kept(world)], world, alone=True)
+        return engine.run([*requests, *_released(requests, world), *_kept(world)], world, alone=True)
 
     _finish(module, act, kind.returns)
 
 
-def _has_names(kind: Kind[_Item], options: Options) -> bool:
+def _has_names(kind: engine.Kind[_Item], options: Options) -> bool:
     """Whether options have names of endpoints in the place of addresses."""
     if not any(options.get(option.partition(".")[0]) for option in kind.NAMES):
         return False
@@ -74,7 +73,7 @@ def _has_names(kind: Kind[_Item], options: Options) -> bool:
     return has_names(dict(options), kind.NAMES)
 
 
-def _by_addresses(kind: Kind[_Item], items: t.Sequence[Options], world: World) -> list[Request[_Item]]:
+def _by_addresses(kind: engine.Kind[_Item], items: t.Sequence[Options], world: World) -> list[engine.Request[_Item]]:
     """The requests, with names of endpoints replaced by their addresses."""
     from .kinds.endpoint_names import EndpointNames
 
@@ -83,7 +82,7 @@ def _by_addresses(kind: Kind[_Item], items: t.Sequence[Options], world: World) -
     return [_request(kind, options, found) for options in found]
 
 
-def _released(requests: t.Sequence[AnyRequest], world: World) -> t.Sequence[AnyRequest]:
+def _released(requests: t.Sequence[engine.AnyRequest], world: World) -> t.Sequence[engine.AnyRequest]:
     """The request that ends forwarding with the last object that needed it."""
     if all(request.state == "present" or request.kind.name == "sysctl_forward" for request in requests):
         return ()
@@ -92,23 +91,23 @@ def _released(requests: t.Sequence[AnyRequest], world: World) -> t.Sequence[AnyR
     return release(world)
 
 
-def _kept(world: World) -> t.Sequence[AnyRequest]:
+def _kept(world: World) -> t.Sequence[engine.AnyRequest]:
     """The request to keep everything for the next boot, if an earlier run kept something."""
     if world.file(marks.UNITS + marks.BOOT_UNIT) is None:
         return ()
     from .kinds.boot import Boot, BootKind
 
-    return (Request(BootKind(), Boot()),)
+    return (engine.Request(BootKind(), Boot()),)
 
 
-def run_together(make: t.Callable[..., Outcome], arguments: Arguments) -> None:
+def run_together(make: t.Callable[..., engine.Outcome], arguments: Arguments) -> None:
     """Run the module that takes whole networks."""
     module = _Module(arguments, supports_check_mode=True)
     returns = ("recreated", "services", "predicted") if module.check_mode else ("recreated", "services")
     _finish(module, lambda world: make(module.params, world), returns)
 
 
-def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t.Sequence[str]) -> None:
+def _finish(module: AnsibleModule, act: t.Callable[[World], engine.Outcome], returns: t.Sequence[str]) -> None:
     """Act, and return the result, or the error in one sentence, to Ansible."""
     with _reporting_errors(module):
         outcome = _in_world(module, lambda world: _and_keep_byte_code(act(world), world))
@@ -117,7 +116,7 @@ def _finish(module: AnsibleModule, act: t.Callable[[World], Outcome], returns: t
     module.exit_json(**result(outcome, returns))
 
 
-def _and_keep_byte_code(outcome: Outcome, world: World) -> Outcome:
+def _and_keep_byte_code(outcome: engine.Outcome, world: World) -> engine.Outcome:
     """Keep the byte code for the next call while there is something of ours on the host."""
     call = this_call()
     if call is None or world.check_mode:
@@ -142,7 +141,7 @@ def run_look(look: t.Callable[[Look], dict[str, object]], arguments: Arguments) 
     """Run a module that looks at the host without its lock."""
     module = _Module(arguments, supports_check_mode=True)
     with _reporting_errors(module):
-        require_privileges()
+        errors.require_privileges()
         run = _tolerant(module)
         with _host(run) as host:
             facts = look(Look(host, run, module.params, module.check_mode))
@@ -198,10 +197,10 @@ def _reporting_errors(module: AnsibleModule) -> t.Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        module.fail_json(msg=sentence(error) if isinstance(error, OSError) else str(error))
+        module.fail_json(msg=errors.sentence(error) if isinstance(error, OSError) else str(error))
 
 
-def result(outcome: Outcome, returns: t.Sequence[str] = ()) -> dict[str, object]:
+def result(outcome: engine.Outcome, returns: t.Sequence[str] = ()) -> dict[str, object]:
     """An outcome as a module returns it, with the further fields in ``returns``, see Kind."""
     found = {
         "changed": outcome.changed,
@@ -242,7 +241,7 @@ def _tolerant(module: AnsibleModule) -> Runner:
 
 def _in_world(module: AnsibleModule, act: t.Callable[[World], _T]) -> _T:
     """Act on the host, under its lock."""
-    require_privileges()
+    errors.require_privileges()
     with _host(runner(module)) as host, host.lock(_LOCK_SECONDS, str(module._name)):
         for unused in range(_PLANS - 1):
             with contextlib.suppress(backend.Outdated):
@@ -258,7 +257,7 @@ def _world(module: AnsibleModule, host: Host) -> World:
 def _host(tool: Runner) -> Host:
     try:
         return Host(tool)
-    except MissingLibrary as missing:
+    except errors.MissingLibrary as missing:
         from .interpreter import move_to_another
 
         move_to_another(missing)
@@ -296,9 +295,9 @@ def _merge(defaults: Options, item: Options) -> dict[str, object]:
     return merged
 
 
-def _request(kind: Kind[_Item], options: Options, items: t.Sequence[Options]) -> Request[_Item]:
+def _request(kind: engine.Kind[_Item], options: Options, items: t.Sequence[Options]) -> engine.Request[_Item]:
     try:
-        return Request(kind, kind.parse(options), options["state"], warns=options.get("warn") is not False)
+        return engine.Request(kind, kind.parse(options), options["state"], warns=options.get("warn") is not False)
     except model.InvalidRequest as error:
         place = " (aggregate, item %d)" % (items.index(options) + 1) if len(items) > 1 else ""
         raise model.InvalidRequest("%s%s" % (error, place)) from None
