@@ -120,6 +120,11 @@ PAIRS_DRAWN = {
     "20261130: an endpoint whose link is down has no IPv6 address, and a route still leads its packets away": (
         "server's link", "rule elsewhere", "hairpin", 6, ASKED),
     "nor has one that has lost it": ("address of the server", "route elsewhere", "other", 4, EITHER),
+    "90210: a published port is certainly that of an endpoint": (
+        "rule elsewhere", "address of the server", "in", 4, EITHER),
+    "90210: a rule leads packets away whether the bridge is up or not": (
+        "rule elsewhere", "bridge of the server", "other", 6, EITHER),
+    "and so does a route": ("route elsewhere", "bridge of the server", "other", 4, EITHER),
 }  # fmt: skip
 
 

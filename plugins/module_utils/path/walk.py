@@ -160,14 +160,16 @@ class Walk(Follower):
         until = None
         if home is None and not packet.answer and self.topology.owner(packet.to) is None:
             # the address of an endpoint whose link is down may be lost, or somebody else has it out there
-            home, until = host.bridge_with(packet.to), Mark(host.name, "in " + nic.name, True)
+            home, sent = host.bridge_with(packet.to), self.trail.changes.get("to")
+            if sent is None or not whose.is_ours(sent[1].chain):
+                until = Mark(host.name, "in " + nic.name, True)
         if home is None or home is nic or self.wire.shares_segment(host, nic, packet.to):
             return
         if way.gateway is not None and not self.wire.leads_out(host, nic):
             return  # an endpoint that is a router may know the way
         found = host.match(packet.to)
         reason = "a route of the host (%s) leads packets to %s away, which is %s %s"
-        where = "in the subnet of" if until else "behind"
+        where = "behind" if end is not None else "in the subnet of"
         reason %= (found.words if found.link == nic.name else nic.name, packet.to, where, home.name)
         advice = self._lead_back(host, found, packet) if found.link == nic.name else _ROUTING
         verdict = Verdict(LOST, "route", at(host, nic), reason, advice, owners.of_route(found.protocol))
@@ -713,10 +715,17 @@ class Walk(Follower):
     def _must_go_to_its_bridge(self, host: Node, link: str, packet: Packet) -> None:
         """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
         bridge = self._bridge_before(host, packet)
-        if bridge is not None and bridge.is_ours and bridge.name != link:
+        if bridge is not None and bridge.is_ours and bridge.name != link and not self._is_led_away(host, link, packet):
             self.wire.must_be_up(host, bridge, packet)
             self.wire.must_have_an_address(host, bridge, packet)
             self.wire.must_have_its_route(host, bridge, packet)
+
+    @staticmethod
+    def _is_led_away(host: Node, link: str, packet: Packet) -> bool:
+        """Whether a route to this address alone, or a rule, leads to a link, with or without the bridge's own route."""
+        found = host.match(packet.to)
+        alone = found.words.partition(" ")[0] == "%s/%d" % (packet.to, packet.to.max_prefixlen)
+        return found.link == link != "" and (alone or found.table not in (0, model.MAIN_TABLE))
 
     def _bridge_before(self, host: Node, packet: Packet) -> Nic | None:
         """The bridge of the endpoint that has the destination; if no address tells, all endpoints are looked at."""
