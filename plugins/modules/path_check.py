@@ -38,7 +38,7 @@ options:
       - Where the packet goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in
         one of its networks.
       - Other names, such as aliases, are looked up in the hosts file of the endpoint that O(from) names, or in those of
-        all endpoints if the packet does not come from one.
+        all endpoints if the packet does not come from one. DNS is not asked, so give the address of another machine.
       - For a published port this is an address of the host.
       - The port and the protocol may follow, as in C(192.0.2.1:443), C([2001:db8::1]:53/udp) or C(db:5432).
     type: str

@@ -129,7 +129,7 @@ def _nobody(topology: Topology, name: str, option: str) -> model.InvalidRequest:
         )
     others = "; host is the host itself, and outside is any other machine"
     if option == "to":
-        others = "; of another machine, give the address, as names are not looked up"
+        others = "; of another machine, give the address, as DNS is not asked"
     there = ", ".join(sorted(topology.names())[:20]) or "none"
     return model.InvalidRequest(
         "%s: there is no endpoint %s on this host, nor is that an alias of one; there are %s%s."

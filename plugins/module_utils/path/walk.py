@@ -719,10 +719,17 @@ class Walk(Follower):
     def _must_go_to_its_bridge(self, host: Node, link: str, packet: Packet) -> None:
         """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
         bridge = self._bridge_before(host, packet)
-        if bridge is not None and bridge.is_ours and bridge.name != link:
+        if bridge is not None and bridge.is_ours and bridge.name != link and not self._is_led_away(host, link, packet):
             self.wire.must_be_up(host, bridge, packet)
             self.wire.must_have_an_address(host, bridge, packet)
             self.wire.must_have_its_route(host, bridge, packet)
+
+    @staticmethod
+    def _is_led_away(host: Node, link: str, packet: Packet) -> bool:
+        """Whether a route to this address alone, or a rule, leads to a link, with or without the bridge's own route."""
+        found = host.match(packet.to)
+        alone = found.words.partition(" ")[0] == "%s/%d" % (packet.to, packet.to.max_prefixlen)
+        return found.link == link != "" and (alone or found.table not in (0, model.MAIN_TABLE))
 
     def _bridge_before(self, host: Node, packet: Packet) -> Nic | None:
         """The bridge of the endpoint that has the destination; if no address tells, all endpoints are looked at."""

@@ -87,9 +87,9 @@ def test_an_endpoint_whose_namespace_has_lost_its_name_is_told_apart_from_one_th
         find_start(Topology(), question)  # type: ignore[arg-type]
 
 
-def test_names_of_dns_are_not_looked_up() -> None:
+def test_dns_is_not_asked() -> None:
     with pytest.raises(
-        InvalidRequest, match=r"^to: there is no endpoint example\.org .*; of another machine, give the"
+        InvalidRequest, match=r"^to: there is no endpoint example\.org .*; of another machine, give the address, as DNS"
     ):
         find_start(Topology(), Question(origin="web", to="example.org", port=80))  # type: ignore[arg-type]
 
