@@ -491,7 +491,7 @@ def routes(messages: t.Iterable[bytes], names: t.Mapping[int, str], family: int,
         if (header[0], _number(values, _RTA_TABLE) or header[4]) != (family, table or RT_TABLE_MAIN):
             continue
         if header[7] == RTN_UNICAST or header[7] in _KINDS:
-            found += _route(header, values, names, table, message, len(found))
+            found += _route(header, values, names, table, message, found)
     return found
 
 
@@ -509,7 +509,7 @@ def local_routes(
         if message[0] != family or message[4] != RT_TABLE_LOCAL or message[5] == by_the_kernel:
             continue
         header, values = _ROUTE.unpack_from(message), netlink.attributes(message, _ROUTE.size)
-        entries = _route(header, values, names, RT_TABLE_LOCAL, message, len(found))
+        entries = _route(header, values, names, RT_TABLE_LOCAL, message, found)
         found += [replace(entry, kind=entry.kind or UNICAST) for entry in entries]
     return found
 
@@ -519,15 +519,23 @@ _KINDS = {**LOCAL_KINDS, **NOWHERE}
 
 
 def _route(
-    header: tuple[int, ...], values: Values, names: t.Mapping[int, str], table: int, message: bytes, rank: int
-) -> t.Iterator[RouteEntry]:
+    header: tuple[int, ...],
+    values: Values,
+    names: t.Mapping[int, str],
+    table: int,
+    message: bytes,
+    before: t.Sequence[RouteEntry],
+) -> list[RouteEntry]:
+    """The entries for a route, which comes after those ``before``."""
     packed = values.get(_RTA_DST) or bytes(4 if header[0] == socket.AF_INET else 16)
     to, hops = _network(packed, header[1]), list(_next_hops(values))
     origin = _network(values[_RTA_SRC], header[2]) if _RTA_SRC in values else None
     several = tuple((_gateway(hop), names.get(index, "")) for index, hop in hops) if len(hops) > 1 else ()
-    for index, hop in hops:
-        yield RouteEntry(
-            route=model.Route(to, _gateway(hop), _number(values, _RTA_PRIORITY), table),
+    metric, last = _number(values, _RTA_PRIORITY), before[-1] if before else None
+    is_behind = last is not None and (last.route.to, last.route.metric, last.tos) == (to, metric, header[3])
+    return [
+        RouteEntry(
+            route=model.Route(to, _gateway(hop), metric, table),
             link=names.get(index, ""),
             protocol=header[5],
             kind=_KINDS.get(header[7], ""),
@@ -536,8 +544,11 @@ def _route(
             nexthop=_number(values, _RTA_NH_ID),
             hops=several,
             message=message,
-            rank=rank,
+            rank=len(before),
+            is_behind=is_behind,
         )
+        for index, hop in hops
+    ]
 
 
 # What the kernel tells of a route, and does not want to be told.
@@ -546,10 +557,21 @@ _BY_OBJECT = (_RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA)
 _ONLINK = 4  # RTNH_F_ONLINK
 
 
+def _without_state(hops: bytes) -> bytes:
+    """Next hops without flags that say how their links are at the moment."""
+    found, at = bytearray(hops), 0
+    while at + _NEXT_HOP.size <= len(found):
+        found[at + 2] &= _ONLINK
+        at += max((_NEXT_HOP.unpack_from(found, at)[0] + 3) & -4, _NEXT_HOP.size)
+    return bytes(found)
+
+
 def same_route(message: bytes, protocol: int | None = None) -> bytes:
     """The request for a route that the kernel has told of, as of this protocol (0: any)."""
     family, to, source, tos, table, own, scope, kind, flags = _ROUTE.unpack_from(message)
     values = netlink.attributes(message, _ROUTE.size)
+    if _RTA_MULTIPATH in values:
+        values[_RTA_MULTIPATH] = _without_state(values[_RTA_MULTIPATH])
     by_object = _RTA_NH_ID in values
     unwanted = (*_TOLD, *_BY_OBJECT) if by_object else _TOLD
     # for a nexthop object that discards packets, the kernel tells another type than it has been given

@@ -291,9 +291,11 @@ class Stack:
             self._request(requests.RTM_DELROUTE, body)
 
     def add_barrier(self, barrier: state.RouteEntry) -> None:
-        """Add a route of others again, as the kernel has told of it, before all that are alike."""
+        """Add a route of others again, as the kernel has told of it; of IPv4 routes that are alike, first or last."""
+        appends = barrier.is_behind and barrier.route.to.version == 4
         with self._changing("add the %s route to %s" % (barrier.kind, barrier.route.to)):
-            self._request(requests.RTM_NEWROUTE, decode.same_route(barrier.message), netlink.NLM_F_CREATE)
+            flags = netlink.APPENDED if appends else netlink.NLM_F_CREATE
+            self._request(requests.RTM_NEWROUTE, decode.same_route(barrier.message), flags)
 
     def delete_barrier(self, barrier: state.RouteEntry) -> None:
         """Remove exactly this route, of whatever shape; do nothing if it is already gone."""

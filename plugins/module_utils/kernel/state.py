@@ -86,6 +86,7 @@ class RouteEntry:
     hops: tuple[tuple[model.Address | None, str], ...] = ()  # gateway and link of each, if there are several
     message: bytes = field(default=b"", compare=False)  # the kernel's own words
     rank: int = field(default=_LAST, compare=False)  # the kernel takes the first one of those that are alike
+    is_behind: bool = field(default=False, compare=False)  # there is an earlier one that is alike
 
     @property
     def is_narrow(self) -> bool:

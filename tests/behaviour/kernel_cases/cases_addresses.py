@@ -267,6 +267,49 @@ def test_the_kernel_sends_what_was_asked_for_and_an_old_one_everything(host: Hos
     assert "10.6.0.0/16" not in [str(entry.route.to) for entry in stack.routes()]
 
 
+OTHERS = """
+route add 10.1.0.0/24 dev br0 metric 5
+route prepend blackhole 10.1.0.0/24
+route append unreachable 10.1.0.0/24
+route add default nexthop via 10.1.0.8 nexthop via 10.1.0.9
+route add tos 0x10 default via 10.1.0.9 mtu 700 src 10.1.0.1
+route add local 10.9.0.0/16 dev lo
+route add broadcast 10.1.0.7 dev br0 table main
+nexthop add id 8 blackhole
+route prepend default nhid 8
+route add 10.8.0.0/16 nhid 8
+-6 route add fd00:9::/64 from fd00:1::/64 via fd00:1::9 dev br0
+-6 route add anycast fd00:1::7 dev br0 table local
+-6 route append default via fd00:1::8 metric 3
+-6 route append default via fd00:1::9 metric 3
+"""
+
+
+def test_a_route_of_any_shape_is_removed_and_comes_back_as_it_was(host: Host) -> None:
+    stack = bridge(host, "br0", "10.1.0.1/24", "fd00:1::1/64")
+
+    def theirs_now() -> list[str]:
+        """Those that the kernel has not made, in order, and without a word about the state of their links."""
+        lines = [
+            line for six in ([], ["-6"]) for line in shell("ip", *six, "route", "show", "table", "all").splitlines()
+        ]
+        words = [[word for word in line.split() if word not in ("linkdown", "dead")] for line in lines]
+        return [" ".join(line) for line in words if "kernel" not in line]
+
+    for line in OTHERS.strip().splitlines():
+        shell("ip", *line.split())
+    before = theirs_now()
+    entries_there = [*stack.routes(), *stack.barriers()]
+    theirs = {entry.message: entry for entry in entries_there if entry.protocol != 2}.values()
+    assert len(theirs) == len(OTHERS.strip().splitlines()) - 2  # an object, and two hops of one route
+    for entry in theirs:
+        stack.delete_barrier(entry)
+    assert theirs_now() == []
+    for entry in theirs:
+        stack.add_barrier(entry)
+    assert theirs_now() == before
+
+
 def test_each_next_hop_of_a_route_is_listed(host: Host) -> None:
     stack = bridge(host, "br0", "10.1.0.1/24")
     hops = ["nexthop", "via", "10.1.0.8", "weight", "1", "nexthop", "via", "10.1.0.9"]
