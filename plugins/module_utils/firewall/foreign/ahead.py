@@ -4,9 +4,10 @@
 """Rules of others in tables of iptables that let packets of ours pass before these come to our rules there.
 
 An accept ends the whole table, and so does a return in a base chain. In nat, our rules then do not translate the
-packet; in raw and mangle, they do not drop it. Our jumps stay behind such a rule, which somebody may have put there on
-purpose: it is named instead. With nftables, our chains have a table of their own, where an accept of others ends
-nothing.
+packet; in raw and mangle, they do not drop it. A rule that leads packets to a published port elsewhere, whatever their
+port, does the same (those for one port are in captures.py). Our jumps stay behind such a rule, which somebody may have
+put there on purpose: it is named instead. With nftables, our chains have a table of their own, where an accept of
+others ends nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from . import droppers, hits, hooks, reader, rules
 
 _DEEPEST = 20
 _Taking = tuple[rules.Chain, rules.Rule]
-_GONE = "gone"  # dropped, or translated by others
+_GONE = "gone"  # dropped, or with a source that others give them
 _BACK = "back"  # they return from a chain before its end
 
 
@@ -71,8 +72,11 @@ def _taking(
         is_for_all = found == hits.ALL
         if not (is_for_all or (found == hits.SOME and _is_about(rule, traffic))):
             continue
-        if rule.translates or rule.verdict in ("drop", "reject"):
-            after: _Taking | str | None = _GONE if is_for_all else None
+        after: _Taking | str | None
+        if rule.translates and traffic.to_host and is_for_all:
+            after = (chain, rule)
+        elif rule.translates or rule.verdict in ("drop", "reject"):
+            after = _GONE if is_for_all else None
         elif rule.verdict == "accept" or (rule.verdict == "return" and not depth):
             after = (chain, rule)
         elif rule.verdict == "return":

@@ -295,7 +295,7 @@ def sentences(found: t.Sequence[Dropper], jumps: t.Mapping[BaseChain, int] | Non
 
 def sentences_ahead(found: t.Sequence[Dropper]) -> list[str]:
     """Rules that let packets of ours pass before our rules see them, in sentences."""
-    return _sentences(found, _effect_ahead, "let packets of our networks pass before our rules see them", None)
+    return _sentences(found, _effect_ahead, "take packets of our networks before our rules see them", None)
 
 
 def _sentences(
@@ -349,6 +349,8 @@ def _effect(found: Dropper) -> str:
 
 
 def _effect_ahead(found: Dropper) -> str:
+    if found.rule is not None and found.rule.translates:
+        return "leads %s elsewhere before our rules see it" % found.traffic.what
     would = "translate" if found.table.name == "nat" else "drop"
     return "lets %s pass before our rules see it, which would %s it" % (found.traffic.what, would)
 

@@ -134,6 +134,16 @@ def test_the_sentence_names_the_rule_and_what_deletes_it() -> None:
     assert sentences(Tables("nat", jump, "POSTROUTING -s 10.0.0.0/8 -j ACCEPT")) == []
 
 
+def test_a_rule_that_leads_all_ports_elsewhere() -> None:
+    jump = "PREROUTING -m comment --comment dockerless.network -j DLN-PUBLISH-IN"
+    leads = "-j DNAT --to-destination 10.9.9.9"
+    (sentence,) = sentences(Tables("nat", f"PREROUTING -d 192.0.2.11/32 {leads}", jump))
+    assert f", rule 1, leads {PORT} elsewhere before our rules see it; if that is not meant" in sentence
+    # others' clients, and another address
+    for rule in (f"-s 203.0.113.7/32 -p tcp {leads}", f"-d 192.0.2.12/32 {leads}", f"-p udp {leads}"):
+        assert sentences(Tables("nat", f"PREROUTING {rule}", jump)) == []
+
+
 def test_what_our_rules_let_through_may_be_let_through_by_others() -> None:
     jump = "PREROUTING -m comment --comment dockerless.network -j DLN-GUARD"
     there = Tables("mangle", "PREROUTING -i eth0 -j ACCEPT", jump)
