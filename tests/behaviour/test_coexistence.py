@@ -986,6 +986,46 @@ def test_nat_rules_of_both_kinds_are_named(host: Host) -> None:
     assert sentence + "." in done.warnings and sentence in host.foreign
 
 
+def test_a_rule_that_ends_a_table_before_our_rules_is_named(host: Host) -> None:
+    if host.backend == "nftables":
+        pytest.skip("an accept of others ends no chain of ours")
+    host.converge()
+    asked = host.questions((4,))
+    host.fleet.all_open(asked)
+    host.run("iptables -t nat -I POSTROUTING -s 10.0.0.0/8 -j ACCEPT")
+    host.run("iptables -t nat -I PREROUTING -p tcp -m multiport --dports 22,8080 -j RETURN")
+    host.fleet.all_closed(asked)
+
+    out, port = sorted(host.foreign, key=lambda sentence: "RETURN" in sentence)
+    goes, comes = (
+        "what goes from blue to the outside by eth0",
+        "what comes by eth0 to the published port 8080/tcp (blue)",
+    )
+    ends = "pass before our rules see it, which would translate it"
+    assert '"-s 10.0.0.0/8 -j ACCEPT" in chain POSTROUTING of' in out and f"rule 1, lets {goes} {ends}" in out
+    assert "in chain PREROUTING of" in port and f"rule 1, lets {comes} {ends}" in port
+    for check in (True, False):
+        done = host.converge(check=check)
+        assert not done.changed and all(sentence + "." in done.warnings for sentence in (out, port))
+    found = [host.path("web", "203.0.113.1", 9000), host.path("outside", "192.0.2.11", 8080)]
+    assert [one["layer"] for one in found] == ["masquerade", "publish"], found
+    assert "-s 10.0.0.0/8 -j ACCEPT" in found[0]["reason"] and "RETURN" in found[1]["reason"], found
+    host.heed([one["advice"] for one in found])
+    host.fleet.all_open(asked)
+    assert host.foreign == [] and host.converge().warnings == ""
+
+    # what the host asks itself; and in front of what closes, where the table filter is all that is left
+    host.run("iptables -t nat -I OUTPUT -j ACCEPT; iptables -t mangle -I PREROUTING -i eth0 -j ACCEPT")
+    opened, own = sorted(host.foreign, key=lambda sentence: "OUTPUT" in sentence)
+    assert "lets what comes by eth0 for addresses of blue pass before our rules see it, which would drop it" in opened
+    assert "lets what goes from this host to the published port 8080/tcp (blue) pass before our rules see it" in own
+    assert opened + "." in host.converge(check=True).warnings
+    found = [host.path("host", "192.0.2.11", 8080)]
+    assert found[0]["layer"] == "publish" and "-A OUTPUT -j ACCEPT" in found[0]["reason"], found
+    host.heed([opened, found[0]["advice"]])
+    assert host.foreign == []
+
+
 @pytest.mark.once
 @pytest.mark.parametrize(
     "rule, holder",

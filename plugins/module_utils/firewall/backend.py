@@ -91,6 +91,10 @@ class Backend:
         """The number of our rules at the top of each base chain of others."""
         return {}
 
+    def kept_jumps(self, raw: object, desired: model.FirewallState) -> frozenset[BaseChain]:
+        """The base chains of others whose jumps to ours stay where they are, so that rules before them stay before."""
+        return frozenset()
+
     def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:
         """The transaction from what was read to ``desired``; empty if nothing differs.
 

@@ -34,8 +34,8 @@ _OTHERS = (
     " set bridge_network_forward_policy: unmanaged in the role, or forward_policy in the module sysctl_forward."
 )
 _UNKNOWN = (
-    "Connection tracking does not know the connection of this packet. Look for rules of others that set a zone (ct"
-    " zone) or keep packets from being tracked (notrack): nft list ruleset"
+    "Connection tracking does not know the connection of this packet. Look for rules of others that set a zone"
+    " (ct zone) or keep packets from being tracked (notrack): nft list ruleset"
 )
 _OURS = {
     reasons.OUT: "The network is internal; set internal: false for it if it needs a way out.",
@@ -183,8 +183,14 @@ def _accepting(node: Node, outcome: Outcome, chain: Chain) -> str:
 def without(node: Node, outcome: Outcome) -> str:
     """The command that deletes a rule of any chain."""
     chain, rule = outcome.chain, outcome.rule
-    if chain is None or rule is None or not rule.handle:
-        return "Change or delete the rule; find it with: %s" % inside(node, "nft list ruleset")
+    unknown = "Change or delete the rule; find it with: %s" % inside(node, "nft list ruleset")
+    if chain is None or rule is None:
+        return unknown
+    if not rule.handle and rule.text.startswith("-A "):
+        words = (_tool(chain, outcome.packet), chain.table, rule.text[len("-A ") :])
+        return _lasting(node, outcome, "Change the rule, or delete it: %s" % inside(node, "%s -t %s -D %s" % words))
+    if not rule.handle:
+        return unknown
     where = (chain.family, chain.table, chain.name, rule.handle)
     delete = inside(node, "nft delete rule %s %s %s handle %d" % where)
     return _lasting(node, outcome, "Change the rule, or delete it: %s" % delete)

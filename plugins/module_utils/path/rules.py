@@ -106,13 +106,15 @@ def _store(store: str) -> str:
 class Outcome:
     """The verdict on the packet on a hook, with the chain and rule that decided; no rule means the policy.
 
-    For a packet that passes, they are those that changed it, if any did.
+    For a packet that passes, they are those that changed it, if any did. ``early`` are those after which a chain that
+    translates ended for it, although a later rule there would have translated it.
     """
 
     kind: str
     packet: Packet
     chain: Chain | None = None
     rule: Rule | None = None
+    early: tuple[Early, ...] = ()
 
     @property
     def because(self) -> str:
@@ -122,6 +124,13 @@ class Outcome:
         if self.rule is None:
             return "%s: policy %s" % (self.chain, self.chain.policy)
         return "%s: %s" % (self.chain, self.rule.text)
+
+
+class Early(t.NamedTuple):
+    """The end of a chain before a rule that would have translated the packet."""
+
+    by: Outcome
+    missed: Outcome
 
 
 class Filter:
@@ -162,6 +171,7 @@ class Filter:
         of_source = hook in ("postrouting", "input")
         doubt: Outcome | None = None
         change: Outcome | None = None
+        early: list[Early] = []
         for chain in self.base_chains(hook, families, device):
             if undo is not None and chain.priority > (_SOURCE if of_source else _DESTINATION):
                 packet, undo = changed(packet, undo, of_source), None
@@ -170,6 +180,7 @@ class Filter:
             walk = _Walk(self._chains, around)
             found = walk.base(chain, packet)
             change = walk.change or change
+            early += walk.early(chain)
             if found.kind in (DROP, REJECT):
                 return found
             if found.kind == UNKNOWN:
@@ -179,11 +190,17 @@ class Filter:
             packet = changed(packet, undo, of_source)
         if doubt:
             return Outcome(UNKNOWN, packet, doubt.chain, doubt.rule)
-        return Outcome(PASS, packet, change.chain, change.rule) if change else Outcome(PASS, packet)
+        by = (change.chain, change.rule) if change else (None, None)
+        return Outcome(PASS, packet, *by, early=tuple(early))
 
 
 def _translatable(packet: Packet, hook: str) -> bool:
-    """Whether chains of type nat see the packet: the first of a flow, until a rule has translated it."""
+    """Whether chains of type nat see the packet: the first of a flow, until a rule has translated it.
+
+    They see what the host sends to itself once, on its way out, and not again when it comes in by lo.
+    """
+    if packet.iif == "lo" and hook in ("prerouting", "input"):
+        return False
     done = "snat" if hook in ("postrouting", "input") else "dnat"
     return packet.state == "new" and done not in packet.status
 
@@ -196,6 +213,7 @@ class _Walk:
         self._around = around
         self._doubts: list[Outcome] = []
         self.change: Outcome | None = None  # the rule that translated the packet, or let it go untracked
+        self._end: tuple[Outcome, int] | None = None  # what ended the base chain, and the number of its next rule there
 
     def base(self, chain: Chain, packet: Packet) -> Outcome:
         """The outcome for a packet in a base chain; the policy decides if no rule does."""
@@ -207,10 +225,21 @@ class _Walk:
                 return Outcome(UNKNOWN, packet, doubt.chain, doubt.rule)
         return found
 
-    def _chain(self, chain: Chain, packet: Packet, depth: int) -> tuple[Outcome | None, Packet]:
-        for rule in chain.rules if depth < _DEPTH else ():
+    def early(self, chain: Chain) -> list[Early]:
+        """The end of a base chain that translates, if it came too early for the packet."""
+        if chain.kind != "nat" or self._end is None or self.change is not None:
+            return []
+        end, place = self._end
+        behind = _Walk(self._chains, self._around)
+        behind._chain(chain, end.packet, 0, place)
+        return [Early(end, behind.change)] if behind.change is not None and end.kind in (PASS, "return") else []
+
+    def _chain(self, chain: Chain, packet: Packet, depth: int, first: int = 0) -> tuple[Outcome | None, Packet]:
+        for place, rule in enumerate(chain.rules[first:], first) if depth < _DEPTH else ():
             found, packet = self._rule(chain, rule, packet, depth)
             if found is not None:
+                if not depth:
+                    self._end = found, place + 1
                 return found, packet
         return None, packet
 

@@ -96,6 +96,8 @@ class Trail:
         self.ports: list[int] = []  # the destination ports that the packet had
         # The stack and the rule that changed the packet's source, its destination, its port or its tracking, by field.
         self.changes: dict[str, tuple[Node, Outcome]] = {}
+        # The stack and the rule of others after which the packet did not come to ours that translate it, by hook.
+        self.untranslated: dict[str, tuple[Node, Outcome]] = {}
 
     def changed(self, node: Node, before: Packet, outcome: Outcome) -> None:
         """Record the rule that changed the packet, if one did."""

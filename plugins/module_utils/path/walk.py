@@ -418,8 +418,14 @@ class Walk(Follower):
 
     def _is_unpublished(self, node: Node, packet: Packet, ports: t.Sequence[model.Address]) -> bool:
         """Whether the port is one of the host that is neither published nor served; if so, the walk stops."""
-        if not node.is_host or ports or "dnat" in packet.status or packet.iif == "lo":
+        early = self.trail.untranslated.get("output" if packet.iif == "lo" else "prerouting")
+        if not node.is_host or ports or "dnat" in packet.status or (packet.iif == "lo" and early is None):
             return False
+        if early is not None:
+            reason = "port %d/%s of %s is published, but a rule that is not of this collection lets the packet pass"
+            reason = (reason + " before our rules can translate it: ") % (packet.dport, packet.protocol, packet.to)
+            advice, owner = remedies.without(*early), whose.of_rule(*early)
+            self._stop(REFUSED, "publish", at(node), reason + early[1].because, advice, packet, owner=owner)
         untracked = self.trail.changes.get("state")
         if untracked is not None and untracked[0] is node:
             reason = "port %d/%s of %s is not published for packets that bypass connection tracking: %s"
@@ -511,6 +517,10 @@ class Walk(Follower):
                 reason += "; a rule that is not of this collection %s: %s" % (words, changed[1].because)
                 advice, owner = remedies.without(*changed), whose.of_rule(*changed)
                 break
+        early = self.trail.untranslated.get("postrouting")
+        if early is not None:
+            reason += "; a rule that is not of this collection lets it pass before our rules can translate it: %s"
+            reason, advice, owner = reason % early[1].because, remedies.without(*early), whose.of_rule(*early)
         return Verdict(UNANSWERED, "masquerade", at(node, nic), reason, advice, owner)
 
     def _cannot_see(self, node: Node, nic: Nic, packet: Packet, masquerade: Verdict | None) -> None:
@@ -547,8 +557,15 @@ class Walk(Follower):
                     self._routed(node, outcome.packet)
                 self._tracked_away(node, hook, packet)
         self.trail.changed(node, packet, outcome)
+        self._note_early(node, hook, packet, outcome)
         self._obey(node, hook, outcome, packet, last)
         return self._as_seen(node, hook, outcome.packet, passed)
+
+    def _note_early(self, node: Node, hook: str, packet: Packet, outcome: Outcome) -> None:
+        """Record a rule of others after which the packet does not come to our rules that translate."""
+        for by, missed in outcome.early:
+            if whose.is_ours(missed.chain) and not whose.is_ours(by.chain) and not packet.answer:
+                self.trail.untranslated[hook] = (node, by)
 
     def _obey(self, node: Node, hook: str, outcome: Outcome, packet: Packet, last: Mark) -> None:
         if outcome.kind in (DROP, REJECT):

@@ -290,9 +290,23 @@ class _Walk:
 
 def sentences(found: t.Sequence[Dropper], jumps: t.Mapping[BaseChain, int] | None = None) -> list[str]:
     """These rules in sentences; ``jumps``: with their numbers after a run that leaves so many rules of ours on top."""
-    shown = ["%s %s; %s" % (_named(one, jumps), _effect(one), _advice(one)) for one in found[:_MOST]]
+    return _sentences(found, _effect, "drop packets of our networks", jumps)
+
+
+def sentences_ahead(found: t.Sequence[Dropper]) -> list[str]:
+    """Rules that let packets of ours pass before our rules see them, in sentences."""
+    return _sentences(found, _effect_ahead, "take packets of our networks before our rules see them", None)
+
+
+def _sentences(
+    found: t.Sequence[Dropper],
+    effect: t.Callable[[Dropper], str],
+    do: str,
+    jumps: t.Mapping[BaseChain, int] | None,
+) -> list[str]:
+    shown = ["%s %s; %s" % (_named(one, jumps), effect(one), _advice(one)) for one in found[:_MOST]]
     rest = len(found) - _MOST
-    return shown + (["%d more rules of others drop packets of our networks" % rest] if rest > 0 else [])
+    return shown + (["%d more rules of others %s" % (rest, do)] if rest > 0 else [])
 
 
 def possible_drops(found: t.Sequence[Dropper]) -> tuple[tuple[model.PossibleDrop, ...], int]:
@@ -332,6 +346,13 @@ def _effect(found: Dropper) -> str:
             found.traffic.what
         )
     return "drops %s" % found.traffic.what
+
+
+def _effect_ahead(found: Dropper) -> str:
+    if found.rule is not None and found.rule.translates:
+        return "leads %s elsewhere before our rules see it" % found.traffic.what
+    would = "translate" if found.table.name == "nat" else "drop"
+    return "lets %s pass before our rules see it, which would %s it" % (found.traffic.what, would)
 
 
 def _owners(found: Dropper) -> list[owners.Owner]:

@@ -168,6 +168,64 @@ def _alone(address: model.Address) -> model.Network:
     return ipaddress.ip_network(address)
 
 
+# ---- packets that have to come to rules of ours in tables of iptables
+
+_LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
+
+
+def for_ours(
+    table: str, hook: str, foreign: reader.Foreign, state: model.FirewallState, around: reader.Around
+) -> t.Iterator[Traffic]:
+    """The packets that our rules on a hook of a table translate, or drop."""
+    host = _Host(state, around, sorted(around.uplinks()), around.local(state), foreign)
+    if (table, hook) == ("nat", "postrouting"):
+        yield from _to_masquerade(host)
+    elif (table, hook) == ("nat", "output"):
+        yield from _from_host(host)
+    elif (table, hook) == ("nat", "prerouting"):
+        for port, ways in host.published:
+            for link in ways:
+                yield from _before_translation(port, link, (link,), host)
+    elif (table, hook) in (("mangle", "prerouting"), ("raw", "prerouting")):
+        for link in host.uplinks:
+            yield from _to_drop(table, link, host)
+
+
+def _to_masquerade(host: _Host) -> t.Iterator[Traffic]:
+    for entry in sorted(host.state.masquerades, key=lambda entry: entry.order):
+        for link in host.uplinks:
+            if not entry.out.name or (entry.out.name == link) != entry.out.inverted:
+                what = "what goes from %s to the outside by %s" % (entry.network or entry.source, link)
+                yield Traffic("", rules.OUT, entry.source.version, what, goes_by=(link,), sources=(entry.source,))
+
+
+def _from_host(host: _Host) -> t.Iterator[Traffic]:
+    for port in sorted(host.state.ports, key=str):
+        version = port.container_ip.version
+        addresses = [port.host_ip] if port.host_ip is not None else [a for a in host.local if a.version == version]
+        there = _to_port(port, "lo", (), ("lo",))
+        what = there.what.replace("comes by lo", "goes from this host")
+        targets = tuple(map(_alone, addresses))
+        if targets:
+            yield replace(
+                there, what=what, sources=None, targets=targets, ports=port.host_ports, published=False, to_host=True
+            )
+
+
+def _to_drop(table: str, link: str, host: _Host) -> t.Iterator[Traffic]:
+    what = "what comes by %s for %s"
+    if table == "raw":
+        name = what % (link, "%s of this host" % _LOOPBACK)
+        yield Traffic("", rules.PUBLISHED, 4, name, came_by=(link,), targets=(_LOOPBACK,), to_host=True)
+        return
+    for policy in host.policies:
+        if policy.direct_access or link in policy.trusted_interfaces:
+            continue
+        name = what % (link, "addresses of %s" % (policy.network or policy.bridge))
+        for subnet in policy.subnets:
+            yield Traffic(policy.bridge, rules.PUBLISHED, subnet.version, name, came_by=(link,), targets=(subnet,))
+
+
 # ---- frames in a bridge
 
 

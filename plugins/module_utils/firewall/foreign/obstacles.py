@@ -43,11 +43,13 @@ def obstacles(
     passed: t.Container[tuple[BaseChain, str]] = (),
     thorough: bool = False,
     jumps: t.Mapping[BaseChain, int] | None = None,
+    kept: t.Container[BaseChain] | None = None,
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
 
     ``passed``: base chains, with ways, that let our packets pass; ``thorough``: look behind a rule that may have let
-    them pass; ``jumps``: the number of our rules that a run leaves at the top of base chains.
+    them pass; ``jumps``: the number of our rules that a run leaves at the top of base chains; ``kept``: the base chains
+    whose jumps to ours a run leaves where they are, behind rules of others or not (None: all of them).
     """
     closing = [
         obstacle
@@ -64,8 +66,17 @@ def obstacles(
         from .droppers import sentences as about
 
         sentences += about(single, jumps)
+    if any(_jumps_behind(table, chain, kept) for table in foreign.tables() for chain in table.chains.values()):
+        from . import ahead
+
+        sentences += ahead.sentences(foreign, state, around, kept)
     mixed = (_two_stores(foreign, version, backend, state) for version in model.VERSIONS)
     return sentences + [sentence for sentence in mixed if sentence]
+
+
+def _jumps_behind(table: rules.Table, chain: rules.Chain, kept: t.Container[BaseChain] | None) -> bool:
+    """Whether packets come to a jump of ours in a chain only after rules of others; this is seldom so."""
+    return rules.jumps_behind(table, chain) > 0 and (kept is None or _base(table, chain) in kept)
 
 
 def _concerns(dropper: Dropper) -> tuple[BaseChain, str, str]:

@@ -24,6 +24,8 @@ TRANSLATING_TARGETS = ("DNAT", "SNAT", "MASQUERADE", "REDIRECT", "NETMAP")
 ANY_LINK_OF_OURS = "*"
 # Chains of ours that come after rules of others.
 LAST_TARGETS = (marks.CHAIN_PREFIX + "FOREIGN",)
+# The tables of iptables with rules of ours that translate, and that drop before this.
+_BEFORE_FILTER = ("raw", "mangle", "nat")
 
 
 @dataclass(frozen=True)
@@ -370,6 +372,16 @@ def reached(table: Table, base: Chain) -> set[str]:
             found.add(name)
             waiting += [rule.target for rule in table.chains[name].rules if rule.target]
     return found
+
+
+def jumps_behind(table: Table, chain: Chain) -> int:
+    """The number of rules of others before the last jump of ours in a base chain of iptables that none may end before.
+
+    In the table filter, rules of others keep their say.
+    """
+    if table.family not in ("ip", "ip6") or table.name not in _BEFORE_FILTER or not chain.hook:
+        return 0
+    return max((before for before, rule in chain.ours if rule.target.startswith(marks.CHAIN_PREFIX)), default=0)
 
 
 def _fits(pattern: str, link: str) -> bool:

@@ -124,6 +124,14 @@ class IptablesBackend(backend.Backend):
             for place in [("filter", "FORWARD"), *((jump.table, jump.chain) for jump in rules.jumps)]
         }
 
+    def kept_jumps(self, raw: object, desired: model.FirewallState) -> frozenset[backend.BaseChain]:
+        families = t.cast("Dump", raw).families
+        return frozenset(
+            backend.BaseChain(self.store, "ip" if version == 4 else "ip6", *place)
+            for version, wanted in self._wanted(families, desired).items()
+            for place in wanted.kept_jumps(families.get(version, EMPTY))
+        )
+
     def plan(self, raw: object, desired: model.FirewallState) -> list[operations.Operation]:
         current = t.cast("Dump", raw).families
         steps: list[operations.Operation] = []

@@ -55,6 +55,11 @@ class Ruleset:
         """The number of our rules at the top of a chain of others."""
         return sum((jump.table, jump.chain) == (table, chain) and jump.target not in LAST for jump in self.jumps)
 
+    def kept_jumps(self, before: Ruleset) -> set[ChainKey]:
+        """The chains of others, with their tables, whose jumps stay where they are in rules that become these."""
+        moved = {(jump.table, jump.chain) for table in TABLES for jump in _jump_changes(table, before, self, ())[1]}
+        return {(jump.table, jump.chain) for jump in self.jumps} - moved
+
     def __bool__(self) -> bool:
         return bool(self.chains or self.jumps)
 

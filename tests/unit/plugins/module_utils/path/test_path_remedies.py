@@ -215,3 +215,10 @@ def test_a_way_out_by_an_interface_that_is_gone_is_found(text: str, absent: str)
     for table, name in (("dockerless", "egress4"), ("mine", "egress4")):
         host.filter = Filter([Chain("nft", "inet", table, name, rules=[Rule(text, ())])])
         assert remedies.absent_way_out(host, SYN) == (absent if table == "dockerless" else "")
+
+
+def test_a_rule_of_legacy_iptables_is_deleted_as_it_is_spelled() -> None:
+    chain = Chain("legacy", "ip", "nat", "POSTROUTING", "postrouting", 100, "nat")
+    found = Outcome(DROP, SYN, chain, Rule("-A POSTROUTING -s 10.0.0.0/8 -j ACCEPT", ()))
+    command = "iptables-legacy -t nat -D POSTROUTING -s 10.0.0.0/8 -j ACCEPT"
+    assert remedies.without(ON_THE_HOST, found) == f"Change the rule, or delete it: {command}"

@@ -224,6 +224,29 @@ class TestIptables:
         text = "*nat\n:PREROUTING ACCEPT [0:0]\n%s\n" % rule
         found = Filter(chains_of_save(text, "legacy", 4)).on_hook("prerouting", SYN, Around()).packet
         assert (str(found.to), found.dport) == ("10.0.0.9", 81)
+        # the host has sent it to itself, and the kernel asked the chains of the way out
+        again = Filter(chains_of_save(text, "legacy", 4)).on_hook("prerouting", SYN.at(iif="lo"), Around()).packet
+        assert (again.to, again.dport) == (SYN.to, SYN.dport)
+
+    @pytest.mark.parametrize(
+        ("first", "last", "by"),
+        [
+            ("-j ACCEPT", "", "-A PREROUTING -j ACCEPT"),
+            ("-j RETURN", "", "-A PREROUTING -j RETURN"),
+            ("-j more", "-A more -j ACCEPT", "-A more -j ACCEPT"),
+            ("-j more", "-A more -j RETURN", ""),
+            ("-p udp -j ACCEPT", "", ""),
+            ("-m recent --rcheck -j ACCEPT", "", ""),  # nobody can tell
+        ],
+    )
+    def test_an_accept_before_a_translation_ends_the_chain_early(self, first: str, last: str, by: str) -> None:
+        translates = "-A PREROUTING -p tcp -m tcp --dport %d -j DNAT --to-destination 10.0.0.9:81"
+        for port, ends in ((80, [by] * bool(by)), (99, [])):
+            rules = ("*nat", ":PREROUTING ACCEPT [0:0]", ":more - [0:0]", f"-A PREROUTING {first}", last)
+            text = "\n".join([*rules, translates % port, "-A PREROUTING -j ACCEPT"])
+            found = Filter(chains_of_save(text, "legacy", 4)).on_hook("prerouting", SYN, Around())
+            assert [one.by.rule.text for one in found.early if one.by.rule] == ends
+            assert [one.missed.packet.dport for one in found.early] == [81] * len(ends)
 
 
 def test_the_youngest_of_chains_with_one_priority_is_called_first() -> None:
