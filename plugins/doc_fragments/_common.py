@@ -27,6 +27,14 @@ options:
       - The whole list is checked before anything is changed.
     type: list
     elements: dict
+  settled:
+    description:
+      - In check mode, the objects that earlier tasks of the same run would have made or removed, each with the options
+        of this module. The host does not show them, so without this option a port that one task withdraws and another
+        one publishes would be refused.
+      - The role hands it over. Otherwise the host shows all of it, and the option is ignored.
+    type: list
+    elements: dict
 requirements:
   - Linux, and the privileges to configure its network (C(become=true))
   - pyroute2 >= 0.7.2 on the managed host

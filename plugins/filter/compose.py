@@ -91,6 +91,11 @@ _value:
         - For each module, a list of the objects that are to be removed.
         - Masquerades go last, when no endpoint has an address of theirs any more.
       type: dict
+    settled:
+      description:
+        - For each module, the list under RV(_value.absent) in the form of its option
+          O(dockerless.network.veth#module:settled), since in check mode the tasks before it remove nothing.
+      type: dict
     forward:
       description: The options of M(dockerless.network.sysctl_forward).
       type: dict

@@ -248,6 +248,13 @@ def run(requests: t.Sequence[AnyRequest], world: World, alone: bool = False) -> 
     )
 
 
+def follow(requests: t.Sequence[AnyRequest], world: World) -> None:
+    """Let check mode go on from what the host will be like once an earlier task has carried out these requests."""
+    if requests:
+        _plan(requests, world)
+        world.follow()
+
+
 def _plan(requests: t.Sequence[AnyRequest], world: World) -> _Plan:
     """The plan: rules first, so that nothing is open even for a moment, then removals, then additions.
 

@@ -48,7 +48,7 @@ def run_module(kind: engine.Kind[_Item]) -> None:
     """Run a module for one object of ``kind`` by its options, or for a list of them in ``aggregate``."""
     item = {**without(kind.ARGUMENTS, "backend"), **STATE}  # one back-end serves the whole call
     spec = {name: without(option, "required") for name, option in {**kind.ARGUMENTS, **STATE}.items()}
-    spec["aggregate"] = {"type": "list", "elements": "dict"}
+    spec["aggregate"] = spec["settled"] = {"type": "list", "elements": "dict"}
     key = next((name for name, option in item.items() if option.get("required")), "")
     alone_or_many = [(key, "aggregate")] if key else []
     module = _Module(spec, required_one_of=alone_or_many, mutually_exclusive=alone_or_many, supports_check_mode=True)
@@ -56,12 +56,22 @@ def run_module(kind: engine.Kind[_Item]) -> None:
         items = _items(module.params, item)
         named = any(_has_names(kind, options) for options in items)
         ready = [] if named else [_request(kind, options, items) for options in items]
+        settled = _settled(kind, module.params["settled"], item) if module.check_mode else []
 
     def act(world: World) -> engine.Outcome:
+        engine.follow([*settled, *_released(settled, world)], world)
         requests = _by_addresses(kind, items, world) if named else ready
         return engine.run([*requests, *_released(requests, world), *_kept(world)], world, alone=True)
 
     _finish(module, act, kind.returns)
+
+
+def _settled(
+    kind: engine.Kind[_Item], given: t.Sequence[Options] | None, item: Arguments
+) -> list[engine.Request[_Item]]:
+    """What earlier tasks of the same run ask for, which check mode does not find on the host."""
+    items = _items({"aggregate": given or []}, item)
+    return [_request(kind, options, items) for options in items]
 
 
 def _has_names(kind: engine.Kind[_Item], options: Options) -> bool:

@@ -114,6 +114,18 @@ class World:
         self._local: t.Collection[bytes] | None = None
         self._remarks: dict[str, dict[t.Hashable, str]] = {}
 
+    def follow(self) -> None:
+        """Begin another plan on the host as the present one leaves it, which an earlier task has told of."""
+        self.warnings, self.recreated, self.moved = [], [], []
+        self.beforehand, self.afterwards, self.settled = [], [], []
+        self.claims = Claims()
+        self._projects, self._assumed, self._remarks = {}, {}, {}
+        self._units = self._detours = None
+        self._stations = {}
+        links = self.links().values()
+        self._with_ports = {link.master for link in links if link.master}
+        self.firewall.follow(links)
+
     @property
     def units(self) -> Units:
         """The units of systemd."""

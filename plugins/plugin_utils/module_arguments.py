@@ -61,6 +61,7 @@ def arguments(composition: Composition, report: HostReport) -> dict[str, t.Any]:
             ]
         },
         "absent": gone,
+        "settled": {name: [dict(item, state="absent") for item in items] for name, items in gone.items()},
         "forward": _forward(*forward[0]),
         "remove": any(gone.values()),
     }

@@ -35,7 +35,8 @@ ONE = [
     {**RED, "endpoints": [{"name": "app", "publish": ["8081:80"]}, {"name": "web"}]},
     {**INNER, "endpoints": [{"name": "i1"}, {"name": "i2"}]},
 ]
-# An endpoint more, one less, other ports, other options, a network less.
+# An endpoint more, one less, other ports, other options, a network less. What goes is taken by others: a port by another
+# network, and the subnet and an endpoint of the network that is pruned by a new one.
 TWO = [
     {
         **BLUE,
@@ -51,8 +52,9 @@ TWO = [
         **RED,
         "mtu": 1300,
         "host_access": "deny",
-        "endpoints": [{"name": "app", "publish": ["8081:80"]}, {"name": "web"}],
+        "endpoints": [{"name": "app", "publish": ["8081:80", "9000:80"]}, {"name": "web"}],
     },
+    {**INNER, "name": "heir", "endpoints": [{"name": "i1"}]},
 ]
 
 

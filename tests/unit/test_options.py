@@ -42,9 +42,10 @@ NETWORKS = PREFIX + "networks"
 OF_THE_CONTROLLER = {"fleet_map", "picture"}
 # What follows from a list of networks alone has no module of its own.
 KINDS: dict[str, Kind[Any]] = {row.name: row.load() for row in ROWS if row.has_module}
+MANY = {"type": "list", "elements": "dict"}
 ARGUMENTS: dict[str, Options] = {
     **{
-        name: {**kind.ARGUMENTS, **STATE, "aggregate": {"type": "list", "elements": "dict"}}
+        name: {**kind.ARGUMENTS, **STATE, **dict.fromkeys(("aggregate", "settled"), MANY)}
         for name, kind in KINDS.items()
     },
     "bridge_network": spec.ARGUMENTS,

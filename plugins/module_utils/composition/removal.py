@@ -39,14 +39,17 @@ def unwanted_ports(wanted: Objects, report: HostReport, goes: Goes) -> list[mode
 
 
 def unwanted_masquerades(wanted: Objects, report: HostReport, goes: Goes) -> list[model.Masquerade]:
-    """Masquerades without an owner in the list."""
-    owners = {item.key: item.network for item in wanted.nat_masquerade}
+    """Masquerades that are not in the list.
 
-    def owner(item: model.Masquerade) -> str | None:
+    One that another network wants is changed in place: in the steps of the role, removals come after it.
+    """
+    kept = {item.key for item in wanted.nat_masquerade}
+
+    def is_kept(item: model.Masquerade) -> bool:
         # A masquerade for the default route has the name of its interface, if there is such a route.
-        return owners.get(item.key, owners.get((item.source, model.OutInterface("default"))))
+        return item.key in kept or (item.source, model.OutInterface("default")) in kept
 
-    return [item for item in report.masquerades if goes(item.network) and owner(item) != item.network]
+    return [item for item in report.masquerades if goes(item.network) and not is_kept(item)]
 
 
 def unwanted_veths(wanted: Objects, report: HostReport, goes: Goes) -> list[model.Veth]:

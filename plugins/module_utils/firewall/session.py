@@ -344,6 +344,18 @@ class FirewallSession:
         others = [item for item in self.masquerades.values() if model.overlap(item.source, gone.source)]
         return WithdrawnFlows(gone, tuple(sorted(others, key=lambda item: item.order)))
 
+    def follow(self, links: t.Iterable[Link]) -> None:
+        """Take the wanted rules for those that are there, as they are for the next task of a run in check mode."""
+        if self._chosen is None:
+            return
+        backend, desired = self._chosen.backend, self.desired
+        if self.in_use:
+            self._chosen = _Source(backend, backend.expected(_with_outsiders(desired, links)), desired)
+            self._others = []
+        self.in_use = False
+        self.revision = 0
+        self.left, self.stale, self.withdrawn, self.moved = [], [], [], {}
+
     def in_turn(self, steps: list[operations.Operation], is_first: bool = False) -> list[operations.Operation]:
         """The steps, with a wait for firewalld before them if that runs here and some of them write by iptables.
 

@@ -15,13 +15,15 @@ from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.dockerless.network.plugins.filter import compose as module
 from ansible_collections.dockerless.network.plugins.module_utils.converge import make_networks
+from ansible_collections.dockerless.network.plugins.module_utils.engine import follow, run
 from ansible_collections.dockerless.network.plugins.module_utils.info import facts
-from ansible_collections.dockerless.network.plugins.module_utils.model import Place
+from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, Place
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.role_host import (
+    KINDS,
     RoleHost,
     compose,
 )
-from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
+from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, ask, world
 
 BLUE: dict[str, Any] = {
     "name": "blue",
@@ -106,6 +108,63 @@ def test_what_an_earlier_list_would_have_made_has_its_subnet() -> None:
     made = compose_filter([{"name": "blue"}], {}, pools=pools, predicted=earlier)
     assert made["present"]["bridge"][0]["addresses"] == ["10.90.1.1/24"]
     assert made["absent"]["bridge"] == []
+
+
+WEB, DB = {"name": "web", "publish": ["8080:80"]}, {"name": "db"}
+RED: dict[str, Any] = {"name": "red", "subnets": ["10.21.0.0/24"]}
+STEPS = ("bridge_firewall", "nat_masquerade", "port_publish", "bridge", "netns", "veth")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param([BLUE, RED], [{**BLUE, "endpoints": []}, {**RED, "endpoints": [WEB]}], id="endpoint-and-port"),
+        pytest.param([BLUE], [{**BLUE, "name": "red"}], id="subnet"),
+        pytest.param([BLUE], [{**BLUE, "bridge": "dmz"}], id="bridge-renamed"),
+        pytest.param([{**BLUE, "bridge": "dmz"}], [{**BLUE, "name": "red", "bridge": "dmz"}], id="bridge"),
+        pytest.param(
+            [{**BLUE, "endpoints": [{"name": "web", "publish": ["8000-8009:8000-8009"]}, DB]}],
+            [{**BLUE, "endpoints": [{"name": "web", "publish": ["8000:8000"]}, {**DB, "publish": ["8001:80"]}]}],
+            id="range-of-ports",
+        ),
+        pytest.param(
+            [{**BLUE, "endpoints": [{"name": "web", "addresses": ["10.20.0.9"]}, DB]}],
+            [{**BLUE, "endpoints": [{**DB, "addresses": ["10.20.0.9"]}]}],
+            id="address",
+        ),
+        pytest.param(
+            [{**BLUE, "endpoints": [{"name": "web", "netns": "shared"}]}],
+            [{**BLUE, "endpoints": [{"name": "db", "netns": "shared"}]}],
+            id="namespace",
+        ),
+    ],
+)
+def test_no_step_refuses_in_check_mode_what_earlier_ones_leave_to_it(
+    before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
+    """In check mode, the tasks that remove objects leave them on the host; the list itself is right."""
+    host = MemoryHost()
+    host.uplink()
+    make_networks(before, world(host))
+    made = compose_filter(after, facts(world(host)), "project")
+    alone, told = (
+        {name: refusal(name, made["present"][name], settled[name], host) for name in STEPS}
+        for settled in ({name: [] for name in STEPS}, made["settled"])
+    )
+
+    assert any(alone.values())  # a step that is told of nothing
+    assert told == dict.fromkeys(STEPS, "")
+
+
+def refusal(name: str, wanted: list[dict[str, Any]], settled: list[dict[str, Any]], host: MemoryHost) -> str:
+    """The error of a module in check mode; empty if there is none."""
+    now, kind = world(host, check_mode=True), KINDS[name]
+    try:
+        follow([ask(kind, item, item["state"]) for item in settled], now)
+        run([ask(kind, item) for item in wanted], now, alone=True)
+    except Conflict as conflict:
+        return str(conflict)
+    return ""
 
 
 def test_the_sentence_for_the_user_is_the_error() -> None:

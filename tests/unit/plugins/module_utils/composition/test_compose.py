@@ -128,6 +128,7 @@ def test_the_example_of_the_design() -> None:
         },
         "transition": {"bridge_firewall": [policy]},
         "absent": NOTHING,
+        "settled": NOTHING,
         "forward": {
             "state": "present",
             "ipv4": True,

@@ -279,6 +279,7 @@ def test_a_network_of_another_name_on_the_same_bridge_takes_it_over() -> None:
     found = absent([renamed], host_with(BLUE))
 
     assert (found["bridge"], found["bridge_firewall"], found["netns"]) == ([], [], [])
+    assert found["nat_masquerade"] == []  # which goes after the others are made, and would take the new one along
     assert found["veth"] == [{"name": "v-blue-db"}, {"name": "v-blue-web"}]
 
 

@@ -17,7 +17,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.firewall.backen
     NoProgram,
 )
 from ansible_collections.dockerless.network.plugins.module_utils.firewall.session import FirewallSession
-from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import PortFlows
+from ansible_collections.dockerless.network.plugins.module_utils.kernel.state import Link, PortFlows
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
     BridgePolicy,
     FirewallState,
@@ -108,6 +108,28 @@ def with_rules(*parts: object) -> Iptables:
 
 def argv(steps: Sequence[Operation]) -> list[str]:
     return [step.argv[0] for step in steps if isinstance(step, LoadRules)]
+
+
+# ---- plans in check mode
+
+
+@pytest.mark.parametrize("choice", ["nftables", "iptables"])
+def test_another_plan_goes_on_from_the_rules_of_the_last_one(choice: str) -> None:
+    """As when an earlier task of a run would have made these."""
+    session, links = FirewallSession(Tools(iptables=Iptables()), choice), [Link("eth0", 2)]
+    session.use()
+    session.policies[BLUE.bridge] = BLUE
+    session.ports.add(WEB)
+    session.set_forward_policy(False, frozenset([4]))
+    assert session.plan(links=links)[0] != []
+
+    session.follow(links)
+
+    assert (session.current.policies, session.current.ports) == ({BLUE}, {WEB})
+    assert session.plan(links=links) == ([], [])
+    assert not session.in_use
+    session.ports.remove(WEB)
+    assert session.plan(links=links)[0] != []
 
 
 # ---- which back-end
