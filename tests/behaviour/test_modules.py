@@ -1567,6 +1567,13 @@ class TestInfo:
         assert host.do("bridge_network", networks=NETWORK).changed
         assert [told.split()[0] for told in web()["troubles"]] == ["192.0.2.0/24"]
         host.run("ip -n web link del br9")
+        host.run("ip address delete 10.50.0.1/24 dev br-blue; ip -6 route delete fd00:50::/64 dev br-blue")
+        assert web()["troubles"] == [
+            "br-blue has lost its address in 10.50.0.0/24; run the playbook",
+            "the host has no route to fd00:50::/64 by br-blue; run the playbook",
+        ]
+        host.do("bridge_network", networks=NETWORK)
+        assert web()["troubles"] == []
         host.run("ip -n web rule flush; ip -n web route flush table local")
         main, default, local = web()["troubles"]
         assert "no rule leads to the routing table main (IPv4)" in main and "table default" in default
