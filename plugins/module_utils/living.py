@@ -12,15 +12,17 @@ import contextlib
 import typing as t
 
 from . import marks, model
+from . import report as reports
 from .composition.sections import Noted, noted
 from .kernel import decode, state
 from .kernel.errors import KernelError
 from .records import replace
-from .report import EndpointReport, HostReport, LostNamespace, NetworkReport, PortUse, ServiceReport
+from .report import EndpointReport, HostReport, NetworkReport
 from .world import World, is_ours, target_of, via_of
 
 _SILENT = "its DNS server does not answer; run the playbook, or systemctl restart %s" % marks.NAMES_UNIT
 _BY_ROUTERS = 9  # RTPROT_RA: what IPv6 routers advertise
+_EXPECTED = (marks.ROUTE_PROTOCOL, state.BY_THE_KERNEL, _BY_ROUTERS)  # whose routes are not those of others
 _Heard = t.Mapping[model.Place, t.Mapping[str, t.Sequence[model.Listener]]]
 
 
@@ -62,7 +64,7 @@ def _with_drops(report: HostReport, drops: t.Iterable[model.Drop]) -> HostReport
 # ---- services
 
 
-def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
+def _services(world: World, report: HostReport) -> t.Iterator[reports.ServiceReport]:
     """The services with their state in systemd, which is asked for all of them at once."""
     if not world.systemd():
         yield from report.services
@@ -76,7 +78,7 @@ def _services(world: World, report: HostReport) -> t.Iterator[ServiceReport]:
 
 def _with_services(report: HostReport) -> HostReport:
     """The report with the units of each endpoint, and with troubles for those that run elsewhere."""
-    units: dict[str, list[ServiceReport]] = {}
+    units: dict[str, list[reports.ServiceReport]] = {}
     for item in report.services:
         units.setdefault(item.netns, []).append(item)
 
@@ -107,7 +109,7 @@ def _with_servers(report: HostReport, world: World) -> HostReport:
     return report.with_endpoints(with_server)
 
 
-def _trouble(item: ServiceReport) -> str:
+def _trouble(item: reports.ServiceReport) -> str:
     """The trouble with a unit, as a clause; empty if there is none."""
     if item.stale:
         text = "%s runs in a namespace that is not %s any more; run the playbook, or systemctl restart %s"
@@ -221,13 +223,13 @@ def _nameless(name: str, world: World) -> list[str]:
     return ["it was namespace %s; run the playbook to give it that name back" % name]
 
 
-def _lost(world: World, report: HostReport) -> t.Iterator[LostNamespace]:
+def _lost(world: World, report: HostReport) -> t.Iterator[reports.LostNamespace]:
     """The namespaces of ours that only their processes keep alive; those with an endpoint are shown with it."""
     shown = {endpoint.place for endpoint in report.endpoints}
     for name, places in sorted(world.all_lost().items()):
         for place in places:
             if place not in shown and world.is_native(place):
-                yield LostNamespace(name, tuple(world.processes_in(place)))
+                yield reports.LostNamespace(name, tuple(world.processes_in(place)))
 
 
 # ---- who listens
@@ -252,9 +254,9 @@ def _listeners(world: World, report: HostReport) -> _Heard:
     return found
 
 
-def _use(port: model.PublishedPort, heard: t.Mapping[str, t.Sequence[model.Listener]]) -> PortUse:
+def _use(port: model.PublishedPort, heard: t.Mapping[str, t.Sequence[model.Listener]]) -> reports.PortUse:
     ports = port.container_ports
-    use = PortUse(port.container_ip, port.protocol, ports)
+    use = reports.PortUse(port.container_ip, port.protocol, ports)
     if port.protocol not in heard:
         return use  # the kernel does not list these
     there = [item for item in heard[port.protocol] if ports.first <= item.port <= ports.last]
@@ -289,17 +291,22 @@ class _Ways:
     def __init__(self, world: World, report: HostReport, names: Noted) -> None:
         self._world = world
         self._gateways: dict[tuple[model.Place, int], set[model.Address]] = {}
+        self._without_gateway: dict[model.Place, set[model.Network]] = {}
         self._reported: set[tuple[model.Place, int]] = set()
         self._looked: set[model.Place] = set()
         self._fixed, self._controlled = world.fixed_neighbours(), world.controlled()
+        self._on_host: dict[model.Network, list[state.RouteEntry]] = {}
+        for entry in world.routes():
+            self._on_host.setdefault(entry.route.to, []).append(entry)
         for network in report.networks:
             internal = network.policy is not None and network.policy.internal
             for endpoint in () if internal else network.endpoints:
                 section = names.section(endpoint.netns or "", endpoint.network)
                 if section is not None and not section.default_route:
                     continue
+                place = endpoint.place or model.Place()
+                self._without_gateway.setdefault(place, set()).update(_without_gateway(endpoint, network))
                 for address in _gateways(endpoint, network):
-                    place = endpoint.place or model.Place()
                     self._gateways.setdefault((place, address.version), set()).add(address)
 
     def troubles(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
@@ -314,6 +321,8 @@ class _Ways:
             if one is not None and not one.up:
                 yield "%s is down" % one.name
         near = None if network is None else self._world.links().get(endpoint.veth)
+        if bridge is not None and network is not None and bridge.up:
+            yield from self._beside(bridge, endpoint, network)
         yield from _cut_off((bridge, near, link))
         yield from self._detours(endpoint, network)
         yield from self._tampered(endpoint, network)
@@ -331,6 +340,18 @@ class _Ways:
             elif (place, gateway.version) not in self._reported and self._world.owns(place):
                 self._reported.add((place, gateway.version))
                 yield from self._default(place, gateway.version, routes)
+
+    def _beside(self, bridge: state.Link, endpoint: EndpointReport, network: NetworkReport) -> t.Iterator[str]:
+        """Troubles with what the host itself needs to reach an endpoint, and the endpoint to get out."""
+        again = "; run the playbook" if network.ours else ""
+        for subnet in _without_gateway(endpoint, network):
+            yield "%s has lost its address in %s%s" % (bridge.name, subnet, again)
+        subnets = {address.network for address in endpoint.addresses}
+        for own in network.addresses:
+            routes = self._on_host.get(own.network, ())
+            kept = any(self._world.keeps_subnet(model.HOST, entry, bridge) for entry in routes)
+            if own.network in subnets and own.network.num_addresses > 1 and not kept:
+                yield "the host has no route to %s by %s%s" % (own.network, bridge.name, again)
 
     def _detours(self, endpoint: EndpointReport, network: NetworkReport | None) -> t.Iterator[str]:
         detours = self._world.detours
@@ -405,8 +426,13 @@ class _Ways:
             yield "default %s, by a route that is not ours" % _way(best)
             return
         hops = [via or link for via, link in best.hops] or [best.route.via or best.link]
-        for hop in [hop for hop in hops if hop not in gateways][:1]:
+        # of a bridge that has lost its address, that is told already
+        known = [*gateways, *(hop for hop in hops if _lies_in(hop, self._without_gateway.get(place, ())))]
+        for hop in [hop for hop in hops if hop not in known][:1]:
             yield "default by %s, not the gateway" % hop
+            return
+        if len(gateways) > 1 and best.protocol not in _EXPECTED:
+            yield "default by %s, by a route that is not ours" % hops[0]
 
 
 def _cut_off(links: t.Iterable[state.Link | None]) -> t.Iterator[str]:
@@ -456,13 +482,20 @@ def _gateways(endpoint: EndpointReport, network: NetworkReport) -> list[model.Ad
     return [own.ip for own in network.addresses if own.network in subnets]
 
 
+def _without_gateway(endpoint: EndpointReport, network: NetworkReport) -> list[model.Network]:
+    """The subnets of an endpoint of a whole network in which the bridge should have an address, but has none."""
+    there = {own.network for own in network.addresses}
+    wanted = set(network.subnets) - there if network.network else set()
+    return [address.network for address in endpoint.addresses if address.network in wanted]
+
+
+def _lies_in(hop: model.Address | str, subnets: t.Iterable[model.Network]) -> bool:
+    return not isinstance(hop, str) and any(hop in subnet for subnet in subnets)
+
+
 def _is_strange(entry: state.RouteEntry) -> bool:
     """Whether others made a route, and it is not a default route."""
-    return bool(entry.route.to.prefixlen) and entry.protocol not in (
-        marks.ROUTE_PROTOCOL,
-        state.BY_THE_KERNEL,
-        _BY_ROUTERS,
-    )
+    return bool(entry.route.to.prefixlen) and entry.protocol not in _EXPECTED
 
 
 def _leads(entry: state.RouteEntry, link: str, address: model.Address) -> bool:

@@ -237,10 +237,10 @@ networks:
               sample: nginx.service
         troubles:
           description: What is wrong with the links of the endpoint, with its addresses, with the routes and rules of
-            routing in its namespace, or with its services, a clause each; and which routes, rules of routing, neighbour
-            entries and filters of traffic control of others on the host may keep its packets away. An interface that is
-            missing is told at another one of the namespace. A default route is looked at only in namespaces that this
-            collection created.
+            routing in its namespace, or with its services, a clause each; which address or route its bridge has lost;
+            and which routes, rules of routing, neighbour entries and filters of traffic control of others on the host
+            may keep its packets away. An interface that is missing is told at another one of the namespace. A default
+            route is looked at only in namespaces that this collection created.
           type: list
           elements: str
           sample: ["default by 10.30.0.99, not the gateway"]

@@ -253,6 +253,23 @@ def test_a_link_that_leads_to_itself_below_the_names_is_nobodys_namespace(host: 
         host.run("rm /run/netns/loop /run/netns/dangling; rmdir /run/netns/folder")
 
 
+def test_a_namespace_of_another_kind_below_the_names_is_nobodys(host: Host) -> None:
+    """It is in the way of its own name alone."""
+    host.run("ip netns add some; touch /run/netns/uts; mount --bind /proc/self/ns/uts /run/netns/uts")
+    try:
+        assert host.do("bridge_network", networks=[BLUE]).changed
+        assert not host.do("bridge_network", networks=[BLUE]).changed
+        assert [item["name"] for item in host.do("network_info").data["namespaces"]] == ["web"]
+        for check in (True, False):
+            refused = host.fleet.module(host.name, "bridge_network", networks=[lives_in("uts")], check=check)
+            told = "network blue: endpoint some: namespace uts cannot be made: /run/netns/uts is not the file of "
+            assert refused.failed and refused.msg.startswith(told) and is_one_sentence(refused.msg), refused.msg
+        assert not host.do("netns", name="uts", state="absent").changed
+        host.do("bridge_network", networks=[{"name": "blue"}], state="absent")
+    finally:
+        host.run("umount /run/netns/uts; rm /run/netns/uts")
+
+
 def lives_in(netns: str) -> dict[str, Any]:
     return {**BLUE, "endpoints": [{"name": "some", "netns": netns}]}
 

@@ -1056,6 +1056,28 @@ class TestInherited:
         host.fleet.all_open(ways)
 
     @pytest.mark.once
+    def test_a_namespace_with_settings_that_keep_its_links_from_working(self, host: Host) -> None:
+        """As it inherits them from the first namespace of the machine, here by hand."""
+        host.do("bridge_network", networks=self.TWO)
+        host.place("db").serve("db", 80)
+        ways = [host.place("web").question("10.30.0.3", 80), host.place("app").question(host.fleet.internet(6), 9000)]
+        key, limit = "net.ipv4.conf.all.arp_ignore", "net.ipv6.conf.%s.hop_limit"
+        try:
+            host.run(f"sysctl -qw {key}=8; ip netns exec db sysctl -qw {key}=8; ip -n web neigh flush dev eth1")
+            host.run(f"ip netns exec app sysctl -qw {limit % 'default'}=1 {limit % 'eth0'}=1")
+            host.fleet.all_closed(ways)
+            host.run("ip link delete v-blue-app")
+            checked = host.look("bridge_network", networks=self.TWO)
+            made = host.do("bridge_network", networks=self.TWO)
+            assert made.commands == checked.commands
+            assert f"ip netns exec db sysctl -w {key}=0" in made.commands
+            assert f"ip netns exec app sysctl -w {limit % 'eth0'}=64" in made.commands
+            host.fleet.all_open(ways)
+            assert not host.do("bridge_network", networks=self.TWO).changed
+        finally:
+            host.run(f"sysctl -qw {key}=0")
+
+    @pytest.mark.once
     @pytest.mark.parametrize("which", [("default",), ("all", "default")])
     def test_ipv6_is_off(self, host: Host, which: tuple[str, ...]) -> None:
         """On the first run and later; the other links of the host stay as somebody wants them."""
@@ -1567,6 +1589,13 @@ class TestInfo:
         assert host.do("bridge_network", networks=NETWORK).changed
         assert [told.split()[0] for told in web()["troubles"]] == ["192.0.2.0/24"]
         host.run("ip -n web link del br9")
+        host.run("ip address delete 10.50.0.1/24 dev br-blue; ip -6 route delete fd00:50::/64 dev br-blue")
+        assert web()["troubles"] == [
+            "br-blue has lost its address in 10.50.0.0/24; run the playbook",
+            "the host has no route to fd00:50::/64 by br-blue; run the playbook",
+        ]
+        host.do("bridge_network", networks=NETWORK)
+        assert web()["troubles"] == []
         host.run("ip -n web rule flush; ip -n web route flush table local")
         main, default, local = web()["troubles"]
         assert "no rule leads to the routing table main (IPv4)" in main and "table default" in default

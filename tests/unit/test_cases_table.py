@@ -595,6 +595,21 @@ BREAKERS = {
         "removal::a_network_of_another_name_on_the_same_bridge_takes_it_over",
         "removal::a_masquerade_that_is_no_longer_wanted_goes",
     ),
+    "a bridge has lost its address or its route, and the gateway of another network is blamed, or nobody": (
+        "living::what_the_host_has_lost_is_told_and_the_gateway_of_another_network_is_not_blamed",
+        "living::a_default_route_of_others_by_the_gateway_of_another_network",
+        "modules::TestInfo::what_lives_in_an_endpoint",
+    ),
+    "a namespace inherits settings that keep every link in it from working": (
+        "modules::TestInherited::a_namespace_with_settings_that_keep_its_links_from_working",
+        "bridge_kind::a_namespace_that_answers_nobody_whatever_its_links_are_set_to",
+        "bridge_kind::an_end_inside_is_not_cut_off_either",
+    ),
+    "a namespace of another kind below the names keeps every run and every report from working": (
+        "cases_hosts::a_namespace_of_another_kind_below_the_names_is_nobodys",
+        "cases_hosts::a_link_that_leads_to_itself_below_the_names_is_nobodys_namespace",
+        "netns_kind::what_is_no_file_below_the_names_is_refused_and_stays",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -626,6 +641,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 60)
-    assert len(CASES) == 125
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 63)
+    assert len(CASES) == 128
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")

@@ -86,6 +86,7 @@ _CONF4 = {
 }
 _CONF6 = {
     "forwarding": 0,
+    "hop_limit": 1,
     "accept_ra": 3,
     "autoconf": 5,
     "disable_ipv6": 26,

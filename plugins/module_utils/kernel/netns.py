@@ -21,6 +21,7 @@ from .sockets import NETNS_FOLDER, not_entered, path_of
 # The mode of the files on which we mount a namespace, by which we recognise a file that a killed run has left.
 # ip-netns(8) uses 0.
 _MODE = 0o1000
+_NS_GET_NSTYPE, _OF_NETWORKS = 0xB703, 0x40000000  # ioctl_ns(2), CLONE_NEWNET
 
 
 def entries() -> dict[str, state.NamespaceEntry]:
@@ -42,7 +43,8 @@ def entries() -> dict[str, state.NamespaceEntry]:
 
 def _entry(name: str, found: int, recorded: int) -> state.NamespaceEntry:
     if found:
-        return state.NamespaceEntry(name, found, recorded)
+        other = _is_of_another_kind(_path(name))
+        return state.NamespaceEntry(name, 0 if other else found, recorded, blocked=other)
     try:
         about = os.lstat(_path(name))
     except FileNotFoundError:
@@ -50,6 +52,18 @@ def _entry(name: str, found: int, recorded: int) -> state.NamespaceEntry:
     plain = stat.S_ISREG(about.st_mode)
     made_by_us = plain and stat.S_IMODE(about.st_mode) == _MODE and about.st_size == 0
     return state.NamespaceEntry(name, 0, recorded, remains=made_by_us, blocked=not plain)
+
+
+def _is_of_another_kind(path: str) -> bool:
+    """Whether a file is a namespace, such as one of mounts, that is none of the network."""
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # it has just been removed
+    try:
+        return fcntl.ioctl(opened, _NS_GET_NSTYPE) != _OF_NETWORKS
+    finally:
+        os.close(opened)
 
 
 def inode(place: model.Place) -> int:

@@ -149,5 +149,5 @@ def not_entered(place: model.Place, error: OSError) -> KernelError:
     if error.errno in (errno.ENOENT, errno.ESRCH):
         reason = "there is no process %d" % place.pid if place.pid is not None else "there is no such namespace"
     elif error.errno == errno.EINVAL:
-        reason = "%s is not a network namespace" % path_of(place)
+        reason = "%s is not a network namespace; choose another name, or remove what is there" % path_of(place)
     return KernelError("enter %s" % place, reason)

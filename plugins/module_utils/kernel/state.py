@@ -149,7 +149,7 @@ class NamespaceEntry:
     inode: int  # 0 for a plain file, as a crash leaves it between making the file and mounting on it
     recorded: int = 0  # the inode that we noted when we gave this name to a process' namespace; 0: never
     remains: bool = False  # a plain file of ours, left by a run that was killed while it made or removed the name
-    blocked: bool = False  # neither a namespace nor a plain file, but a folder or a broken symbolic link
+    blocked: bool = False  # a folder, a broken symbolic link, or a namespace of another kind
 
 
 @dataclass(frozen=True)

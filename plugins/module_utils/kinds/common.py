@@ -224,10 +224,13 @@ _CUTTING_OFF = {
     "net/ipv4/conf/%s/drop_gratuitous_arp": ("1", "0"),  # does not listen when an address has moved
     "net/ipv6/conf/%s/disable_ipv6": ("1", "0"),
     "net/ipv6/conf/%s/drop_unsolicited_na": ("1", "0"),
+    "net/ipv6/conf/%s/hop_limit": ("1", "64"),  # what it sends does not get beyond the gateway
     "net/ipv6/conf/%s/addr_gen_mode": ("1", "0"),  # no link-local address, by which the host asks for neighbours
     "net/ipv4/neigh/%s/mcast_solicit": ("0", "3"),  # asks nobody where its neighbours are
     "net/ipv6/neigh/%s/mcast_solicit": ("0", "3"),
 }
+# The kernel uses the greater of this value and the link's own, and a new namespace inherits it from the host.
+_ALL_IGNORED = "net/ipv4/conf/all/arp_ignore"
 
 
 def foreseen(
@@ -242,14 +245,19 @@ def foreseen(
     There may be a thousand ends already. So an end that is there is looked at only if the host's own default is bad.
     """
     versions = sorted({address.version for address in addresses})
-    if is_there and not any(world.sysctl_before(key % "default") == bad for key, (bad, unused) in _CUTTING_OFF.items()):
+    inherited = [key for key, (bad, unused) in _CUTTING_OFF.items() if world.sysctl_before(key % "default") == bad]
+    if is_there and not inherited and world.sysctl_before(_ALL_IGNORED) != "8":
         return []
     families = {"ipv%d" % version for version in versions}
     found = [(key % link, *_CUTTING_OFF[key]) for key in _CUTTING_OFF if key.split("/")[1] in families]
     if place == model.HOST:  # forwarding may be on for the host as a whole, and off for new links
         forwarded = filter(world.forwards, versions)
         found += [("net/ipv%d/conf/%s/forwarding" % (version, link), "0", "1") for version in forwarded]
-    return [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
+    needed = [(key, good) for key, bad, good in found if world.sysctl_of_link(place, key) == bad]
+    if 4 in versions and place != model.HOST and world.owns(place):
+        origin = model.HOST if world.is_new(place) else place
+        needed += [(_ALL_IGNORED, "0")] if world.sysctl(origin, _ALL_IGNORED) == "8" else []
+    return needed
 
 
 def refuse_repeated(titles: t.Iterable[str]) -> None:

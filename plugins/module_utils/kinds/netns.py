@@ -181,7 +181,7 @@ class NetnsKind(engine.EndpointKind[model.Namespace], engine.StepKind[model.Name
             lost = [place for place in world.lost(item.name) if _belongs_here(item, place, world)]
             return [step for place in lost for step in _removed_steps(place, world)]
         if entry.blocked:
-            world.warn("%s is not the file of a namespace, and stays." % path_of(model.Place(netns=item.name)))
+            world.warn("%s is not the file of a network namespace, and stays." % path_of(model.Place(netns=item.name)))
             return []
         attached = world.is_named_by_us(item.name)
         if entry.inode and not attached:
@@ -229,7 +229,7 @@ def _refuse_blocked(item: model.Namespace, world: World) -> None:
     entry = world.namespace(item.name)
     if entry is not None and entry.blocked:
         raise model.Conflict(
-            "Namespace %s cannot be made: %s is not the file of a namespace; remove it."
+            "Namespace %s cannot be made: %s is not the file of a network namespace; remove it."
             % (item.name, path_of(model.Place(netns=item.name)))
         )
 

@@ -135,6 +135,8 @@ def test_a_namespace_of_another_kind_is_refused(host: Host) -> None:
     shell("mount", "--bind", "/proc/self/ns/uts", "/run/netns/uts")
     with refused("/run/netns/uts is not a network namespace"):
         host.stack(Place(netns="uts")).links()
+    assert host.namespaces()["uts"] == NamespaceEntry("uts", 0, blocked=True)
+    assert host.namespaces()["web"].inode == inode("/run/netns/web")
 
 
 def test_a_name_is_deleted_and_free_at_once(host: Host) -> None:

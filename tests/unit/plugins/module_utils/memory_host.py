@@ -76,6 +76,7 @@ SYSCTLS = {
     "net/ipv6/conf/all/disable_ipv6": "0",
     IPV6_FORWARD: "0",
     "net/ipv4/conf/all/accept_redirects": "1",
+    "net/ipv4/conf/all/arp_ignore": "0",
 }
 IPV6_MTU = 1280
 LOOKUPS = (*((4, 255), (4, 254), (4, 253)), *((6, 255), (6, 254)))
@@ -84,6 +85,7 @@ LINK_SYSCTLS = {
     "net/ipv4/conf/%s/drop_gratuitous_arp": "0",
     "net/ipv4/conf/%s/forwarding": "0",
     "net/ipv6/conf/%s/addr_gen_mode": "0",
+    "net/ipv6/conf/%s/hop_limit": "64",
     "net/ipv6/conf/%s/drop_unsolicited_na": "0",
     "net/ipv4/conf/%s/route_localnet": "0",
     "net/ipv6/conf/%s/accept_ra": "1",
@@ -229,6 +231,7 @@ class MemoryHost:
         """A namespace, which begins with the IPv4 settings of the first one (net.core.devconf_inherit_init_net = 0)."""
         space = Space(self._number())
         keys = [key % "default" for key in LINK_SYSCTLS if key.startswith("net/ipv4/conf/")]
+        keys.append("net/ipv4/conf/all/arp_ignore")
         space.sysctls.update({key: self.host.sysctls[key] for key in keys if not key.endswith("/forwarding")})
         return space
 

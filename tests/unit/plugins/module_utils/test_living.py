@@ -259,6 +259,33 @@ def test_no_way_to_the_gateway(host: MemoryHost) -> None:
     assert endpoint(host)["troubles"] == ["no way to its gateway 10.20.0.1"]
 
 
+def test_what_the_host_has_lost_is_told_and_the_gateway_of_another_network_is_not_blamed(host: MemoryHost) -> None:
+    make_networks([BLUE, RED], world(host))
+    host.stack(HOST).delete_address("br-blue", ip_interface("10.20.0.1/24"))
+    lost = "br-blue has lost its address in 10.20.0.0/24; run the playbook"
+    assert troubles(host) == {"v-blue-web": [lost]}
+    assert lost in drawn(host)
+
+    make_networks([BLUE, RED], world(host))
+    assert troubles(host) == {}
+    host.space(HOST).flushed |= {("br-blue", ip_network("fd00:20::/64")), ("br-red", ip_network("10.21.0.0/24"))}
+    red = "the host has no route to 10.21.0.0/24 by br-red; run the playbook"
+    blue = "the host has no route to fd00:20::/64 by br-blue; run the playbook"
+    assert troubles(host) == {"v-blue-web": [blue], "v-red-db": [red], "v-red-web": [red]}
+    make_networks([BLUE, RED], world(host))
+    assert troubles(host) == {}
+
+
+def test_a_default_route_of_others_by_the_gateway_of_another_network(host: MemoryHost) -> None:
+    make_networks([BLUE, RED], world(host))
+    space = host.space(WEB)
+    wrong = Route(ip_network("0.0.0.0/0"), ip_address("10.21.0.1"), 0)
+    space.routes = [entry for entry in space.routes if entry.route.to != wrong.to]
+    space.routes.append(RouteEntry(wrong, "eth1", BY_HAND))
+
+    assert troubles(host) == {"v-blue-web": ["default by 10.21.0.1, by a route that is not ours"]}
+
+
 @pytest.mark.parametrize(
     ("via", "link", "told"),
     [("10.20.0.99", "eth0", "10.20.0.99"), ("192.0.2.1", "wg0", "192.0.2.1"), (None, "wg0", "wg0")],

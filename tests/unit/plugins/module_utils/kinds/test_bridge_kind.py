@@ -590,6 +590,7 @@ INHERITED = {
     "net/ipv4/conf/%s/drop_gratuitous_arp": "1",
     "net/ipv6/conf/%s/addr_gen_mode": "1",
     "net/ipv6/conf/%s/disable_ipv6": "1",
+    "net/ipv6/conf/%s/hop_limit": "1",
     "net/ipv6/conf/%s/drop_unsolicited_na": "1",
     "net/ipv4/neigh/%s/mcast_solicit": "0",
     "net/ipv6/neigh/%s/mcast_solicit": "0",
@@ -636,6 +637,37 @@ def test_an_end_inside_is_not_cut_off_either(key: str, is_there: bool) -> None:
     host.stack(Place(netns="web")).write_sysctl(key % "eth0", INHERITED[key])  # as a run that was cut off leaves it
     converge(host, *requests)
     assert inside[key % "eth0"] == LINK_SYSCTLS[key]
+
+
+@pytest.mark.parametrize(
+    ("is_there", "ours", "answers"),
+    [(False, True, "0"), (True, True, "0"), (True, False, "8")],
+    ids=["in-a-new-one", "in-one-that-is-there", "in-one-of-others"],
+)
+def test_a_namespace_that_answers_nobody_whatever_its_links_are_set_to(
+    is_there: bool, ours: bool, answers: str
+) -> None:
+    """It has this from the host, as a rule."""
+    host, key, web = MemoryHost(), "net/ipv4/conf/all/arp_ignore", Place(netns="web")
+    host.uplink("eth0", 1500)
+    named = ask(NetnsKind(), {"name": "web"})
+    if is_there and ours:
+        converge(host, named)
+    elif is_there:
+        host.make_namespace("web")
+    host.host.sysctls[key] = "8"
+    if is_there:
+        host.stack(web).write_sysctl(key, "8")
+    bridge = ask(KIND, {"name": "br-blue"})
+    peer = {"netns": "web", "addresses": ["10.20.0.2/24"]}
+    veth = ask(VethKind(), {"name": "v-web", "bridge": "br-blue", "peer": peer})
+
+    converge(host, named, bridge, veth)
+    assert host.space(web).sysctls[key] == answers
+    if ours:
+        host.stack(web).write_sysctl(key, "8")
+        converge(host, named, bridge, veth)
+        assert host.space(web).sysctls[key] == "0"
 
 
 @pytest.mark.parametrize(("value", "addresses", "warned"), [("8", 4, True), ("2", 4, False), ("8", 6, False)])

@@ -322,9 +322,9 @@ def test_what_is_no_file_below_the_names_is_refused_and_stays(options: dict[str,
     outcome = once(host, gone(), check_mode=check_mode)
 
     assert str(conflict.value) == (
-        "Namespace web cannot be made: /run/netns/web is not the file of a namespace; remove it."
+        "Namespace web cannot be made: /run/netns/web is not the file of a network namespace; remove it."
     )
-    assert outcome.warnings == ("/run/netns/web is not the file of a namespace, and stays.",)
+    assert outcome.warnings == ("/run/netns/web is not the file of a network namespace, and stays.",)
     assert not outcome.changed and host.names["web"].blocked
 
 
