@@ -35,8 +35,8 @@ ONE = [
     {**RED, "endpoints": [{"name": "app", "publish": ["8081:80"]}, {"name": "web"}]},
     {**INNER, "endpoints": [{"name": "i1"}, {"name": "i2"}]},
 ]
-# An endpoint more, one less, other ports, other options, a network less. What goes is taken by others: a port by another
-# network, and the subnet and an endpoint of the network that is pruned by a new one.
+# An endpoint more, one less, other ports, other options, a network less. What goes is taken by others: a port by
+# another network, and the subnet and an endpoint of the network that is pruned by a new one.
 TWO = [
     {
         **BLUE,

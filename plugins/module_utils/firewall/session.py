@@ -213,7 +213,8 @@ class FirewallSession:
         if desired.policies or desired.masquerades or desired.ports:
             around = _around(default_link, links)
             kept = backend.kept_jumps(self._source.raw, desired)
-            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed, False, jumps, kept):
+            after = {**jumps, **dict.fromkeys(kept)}
+            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed, False, after, kept):
                 warn(obstacle + ".")
         self._warn_of_troubles(warn)
         return found

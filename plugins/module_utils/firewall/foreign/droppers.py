@@ -288,8 +288,9 @@ class _Walk:
 # ---- in words
 
 
-def sentences(found: t.Sequence[Dropper], jumps: t.Mapping[BaseChain, int] | None = None) -> list[str]:
-    """These rules in sentences; ``jumps``: with their numbers after a run that leaves so many rules of ours on top."""
+def sentences(found: t.Sequence[Dropper], jumps: t.Mapping[BaseChain, int | None] | None = None) -> list[str]:
+    """These rules in sentences; ``jumps``: with their numbers after a run that leaves so many rules of ours on top, or
+    all of ours where they are (None)."""
     return _sentences(found, _effect, "drop packets of our networks", jumps)
 
 
@@ -302,7 +303,7 @@ def _sentences(
     found: t.Sequence[Dropper],
     effect: t.Callable[[Dropper], str],
     do: str,
-    jumps: t.Mapping[BaseChain, int] | None,
+    jumps: t.Mapping[BaseChain, int | None] | None,
 ) -> list[str]:
     shown = ["%s %s; %s" % (_named(one, jumps), effect(one), _advice(one)) for one in found[:_MOST]]
     rest = len(found) - _MOST
@@ -329,7 +330,7 @@ def _possible(found: Dropper) -> model.PossibleDrop:
     )
 
 
-def _named(found: Dropper, jumps: t.Mapping[BaseChain, int] | None) -> str:
+def _named(found: Dropper, jumps: t.Mapping[BaseChain, int | None] | None) -> str:
     whose, rule = owners.named(_owners(found)), found.rule
     place = "chain %s of %s%s" % (found.chain.name, found.table, " (%s)" % whose if whose else "")
     if rule is None:
@@ -360,13 +361,15 @@ def _owners(found: Dropper) -> list[owners.Owner]:
     return rules.owners_of_rule(found.table, found.chain, rule, "" if rule is None else _text(rule))
 
 
-def _number(found: Dropper, rule: rules.Rule, jumps: t.Mapping[BaseChain, int] | None = None) -> int:
+def _number(found: Dropper, rule: rules.Rule, jumps: t.Mapping[BaseChain, int | None] | None = None) -> int:
     """The place of a rule among all rules of its chain, as they are, or as a run leaves them."""
     table, chain = found.table, found.chain
     above = next(number for number, other in enumerate(chain.rules) if other is rule)
-    if jumps is None:
-        return above + 1 + sum(before <= above for before, unused in chain.ours)
-    return above + 1 + jumps.get(BaseChain(table.store, table.family, table.name, chain.name), 0)
+    base = BaseChain(table.store, table.family, table.name, chain.name)
+    ours = None if jumps is None else jumps.get(base, 0)
+    if ours is None:
+        ours = sum(before <= above for before, unused in chain.ours)
+    return above + 1 + ours
 
 
 def _text(rule: rules.Rule) -> str:

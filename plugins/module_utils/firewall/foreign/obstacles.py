@@ -42,7 +42,7 @@ def obstacles(
     around: Around,
     passed: t.Container[tuple[BaseChain, str]] = (),
     thorough: bool = False,
-    jumps: t.Mapping[BaseChain, int] | None = None,
+    jumps: t.Mapping[BaseChain, int | None] | None = None,
     kept: t.Container[BaseChain] | None = None,
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
