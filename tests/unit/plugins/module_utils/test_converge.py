@@ -514,7 +514,7 @@ def test_ports_of_several_addresses_and_protocols_do_not_clash() -> None:
         (
             [blue({"name": "loop"})],
             "network blue: endpoint loop: namespace loop cannot be made: /run/netns/loop is not the file of a"
-            " namespace; remove it.",
+            " network namespace; remove it.",
         ),
         (
             [blue(bridge="eth9")],
