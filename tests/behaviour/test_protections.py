@@ -553,7 +553,7 @@ class TestHostAddress:
         """Asked for, it is served elsewhere, and only there; the host itself is free."""
 
         def ports(*links: str) -> list[dict[str, Any]]:
-            common = {"host_port": 8443, "container_port": 443, "in_interfaces": list(links)}
+            common = {"host_port": 8443, "container_port": 443, **({"in_interfaces": list(links)} if links else {})}
             return [{"host_ip": address, **common} for address in SECOND_UPLINK.values()]
 
         with world.server("web", 443) as server:

@@ -121,6 +121,7 @@ def hiding(
     """
     subnets, own = [address.network for address in addresses], {address.ip for address in addresses}
     strays = [entry for entry in routes if is_of_others(entry) and not _brings(entry, own)]
+    strays = [entry for entry in strays if not _is_by_the_host(entry, link, world)]
     return [
         entry
         for entry in strays
@@ -131,6 +132,13 @@ def hiding(
 def _brings(entry: state.RouteEntry, own: t.Container[model.Address]) -> bool:
     """Whether a route of the table local is for an address that the stack has."""
     return entry.kind == "local" and entry.route.to.num_addresses == 1 and entry.route.to.network_address in own
+
+
+def _is_by_the_host(entry: state.RouteEntry, link: str, world: World) -> bool:
+    """Whether a route leads one station of the link to the host, which sends packets back if its rules let it."""
+    route = entry.route
+    alone = route.to.num_addresses == 1 and not (route.table or entry.hops or entry.kind)
+    return alone and entry.link == link and route.via in [address.ip for address in world.addresses()]
 
 
 def _hides(entry: state.RouteEntry, link: str, subnet: model.Network) -> bool:
