@@ -93,6 +93,19 @@ def test_a_namespace_with_an_endpoint_that_stays_is_not_deleted_for_a_foreign_pa
     assert links_in(world, name) == ["lo", "up1"]
 
 
+def test_an_endpoint_keeps_its_addresses_when_others_add_some(world: EngineWorld) -> None:
+    """The kernel lists the newest IPv6 address first."""
+    world.make(BLUE)
+    before = world.state()
+    world.must("ip", "-n", "app", "address", "add", "10.20.0.201/24", "dev", "eth0")
+    world.must("ip", "-n", "app", "address", "add", "fd00:20::201/64", "dev", "eth0", "nodad")
+
+    assert world.make(BLUE).changed
+
+    assert world.state() == before
+    assert not world.make(BLUE).changed
+
+
 @contextlib.contextmanager
 def process_on(world: EngineWorld, *argv: str) -> Iterator[int]:
     """The pid of a process on the host."""
