@@ -744,7 +744,8 @@ class MemoryStack:
         known = (
             self.table_routes(made.table) if made.table else [*self.routes(), *(() if replaces else self.barriers())]
         )
-        if not appends and any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
+        alike = [e for e in known if (e.route.to, e.route.metric) == (made.to, made.metric) and not e.is_narrow]
+        if alike and not appends:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         if route.to in self._space.dead_ends and not replaces:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
