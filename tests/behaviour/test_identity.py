@@ -127,7 +127,9 @@ def test_a_route_for_the_own_address_of_a_vpn_inside_stays(world: EngineWorld) -
     world.make(BLUE)
     add_vpn()
     assert not world.make(BLUE).changed
+    assert [one["troubles"] for one in world.report()["networks"][0]["endpoints"]] == [[], []]
     add_route("fd00:20::/64")
+    assert "default by fd66::1, not the gateway" in str(world.report()["networks"])
     assert world.make(BLUE).changed
     assert sources() == ["fd66::/64"]
 

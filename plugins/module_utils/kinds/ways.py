@@ -48,7 +48,7 @@ def clear(
     sources = {address.ip for address in addresses}
     for entry in list(world.routes(place)):
         route = in_the_way(entry, link, wanted)
-        if route is None or not _takes_from(entry, sources):
+        if route is None or not takes_from(entry, sources):
             continue
         if _may_go(entry, place, world):
             world.drop_route(place, entry)
@@ -61,7 +61,7 @@ def clear(
     return whole_routes(going)
 
 
-def _takes_from(entry: state.RouteEntry, sources: t.Iterable[model.Address]) -> bool:
+def takes_from(entry: state.RouteEntry, sources: t.Iterable[model.Address]) -> bool:
     """Whether a route is for packets from some of these addresses; a VPN inside may have one for its own address."""
     return entry.origin is None or any(source in entry.origin for source in sources)
 
@@ -130,7 +130,7 @@ def hiding(
     Routes of the kernel do not count: they follow from addresses, so the subnet is wanted twice.
     """
     subnets, own = [address.network for address in addresses], {address.ip for address in addresses}
-    strays = [entry for entry in routes if is_of_others(entry) and not _brings(entry, own) and _takes_from(entry, own)]
+    strays = [entry for entry in routes if is_of_others(entry) and not _brings(entry, own) and takes_from(entry, own)]
     strays = [entry for entry in strays if not _is_by_the_host(entry, link, world)]
     return [
         entry
@@ -204,7 +204,7 @@ def break_down(
     ours, barriers = world.owns(end.place), list(world.barriers(end.place))
     hidden = hiding(end.place, end.name, addresses, barriers, world)
     sources = {address.ip for address in addresses}
-    for entry in [barrier for barrier in barriers if _takes_from(barrier, sources)]:
+    for entry in [barrier for barrier in barriers if takes_from(barrier, sources)]:
         route = in_the_way(entry, end.name, end.routes)
         comes_first = (route in missing and not entry.tos) or (
             route is not None and _is_before(entry, route, end.name, world.routes(end.place))
