@@ -339,7 +339,7 @@ class _Ways:
                 yield "no way to its gateway %s" % gateway
             elif (place, gateway.version) not in self._reported and self._world.owns(place):
                 self._reported.add((place, gateway.version))
-                yield from self._default(place, gateway.version, routes)
+                yield from self._default(place, gateway.version, routes, endpoint)
 
     def _beside(self, bridge: state.Link, endpoint: EndpointReport, network: NetworkReport) -> t.Iterator[str]:
         """Troubles with what the host itself needs to reach an endpoint, and the endpoint to get out."""
@@ -412,10 +412,16 @@ class _Ways:
         for entry in found:
             yield "%s %s, by a route that is not ours" % (target_of(entry.route), _way(entry))
 
-    def _default(self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry]) -> t.Iterator[str]:
+    def _default(
+        self, place: model.Place, version: int, routes: t.Sequence[state.RouteEntry], endpoint: EndpointReport
+    ) -> t.Iterator[str]:
+        from .kinds.ways import takes_from
+
         gateways = self._gateways.get((place, version))
+        own = {address.ip for address in endpoint.addresses}
         walls = self._world.barriers(place)
-        found = [e for e in (*routes, *walls) if e.route.to.prefixlen == 0 and e.route.to.version == version]
+        all_routes = [entry for entry in (*routes, *walls) if takes_from(entry, own)]
+        found = [e for e in all_routes if e.route.to.prefixlen == 0 and e.route.to.version == version]
         if not gateways:
             return
         if not found:

@@ -47,6 +47,11 @@ def overlap(one: Network, other: Network) -> bool:
     return one.version == other.version and one.overlaps(other)
 
 
+def oldest_first(addresses: t.Sequence[Interface]) -> list[Interface]:
+    """The addresses of a link by age: the kernel lists the newest IPv6 address first (ipv6_link_dev_addr)."""
+    return [a for a in addresses if a.version == 4] + [a for a in reversed(addresses) if a.version == 6]
+
+
 def lies_in(inner: Network, outer: Network) -> bool:
     """Whether all addresses of a network are in the other one."""
     return inner.version == outer.version and inner.prefixlen >= outer.prefixlen and inner.network_address in outer

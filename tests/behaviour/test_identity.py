@@ -93,6 +93,60 @@ def test_a_namespace_with_an_endpoint_that_stays_is_not_deleted_for_a_foreign_pa
     assert links_in(world, name) == ["lo", "up1"]
 
 
+def test_an_endpoint_keeps_its_addresses_when_others_add_some(world: EngineWorld) -> None:
+    """The kernel lists the newest IPv6 address first."""
+    world.make(BLUE)
+    before = world.state()
+    world.must("ip", "-n", "app", "address", "add", "10.20.0.201/24", "dev", "eth0")
+    world.must("ip", "-n", "app", "address", "add", "fd00:20::201/64", "dev", "eth0", "nodad")
+
+    assert world.make(BLUE).changed
+
+    assert world.state() == before
+    assert not world.make(BLUE).changed
+
+
+def test_a_route_for_the_own_address_of_a_vpn_inside_stays(world: EngineWorld) -> None:
+    """In a namespace of ours and in one of others; one for the endpoint's address goes, or is refused."""
+
+    def add_vpn() -> None:
+        world.must("ip", "-n", "app", "link", "add", "vpn0", "type", "veth", "peer", "name", "vpn1")
+        for link in ("vpn0", "vpn1"):
+            world.must("ip", "-n", "app", "link", "set", link, "up")
+        world.must("ip", "-n", "app", "address", "add", "fd66::2/64", "dev", "vpn0", "nodad")
+        add_route("fd66::/64")
+
+    def add_route(source: str) -> None:
+        words = ["default", "from", source, "via", "fd66::1", "dev", "vpn0", "metric", "512"]
+        world.must("ip", "-n", "app", "-6", "route", "add", *words)
+
+    def sources() -> list[str]:
+        text = world.must("ip", "-n", "app", "-6", "route", "show", "default")
+        return [line.split()[2] for line in text.splitlines() if " from " in line]
+
+    world.make(BLUE)
+    add_vpn()
+    assert not world.make(BLUE).changed
+    assert [one["troubles"] for one in world.report()["networks"][0]["endpoints"]] == [[], []]
+    add_route("fd00:20::/64")
+    assert "default by fd66::1, not the gateway" in str(world.report()["networks"])
+    assert world.make(BLUE).changed
+    assert sources() == ["fd66::/64"]
+
+    world.clear()
+    world.must("ip", "netns", "add", "app")
+    try:
+        add_vpn()
+        assert world.make(BLUE).changed
+        assert not world.make(BLUE).changed
+        assert sources() == ["fd66::/64"]
+        add_route("fd00:20::/64")
+        assert "from fd00:20::/64 via fd66::1 dev vpn0 metric 512'" in world.try_run([BLUE]).message
+    finally:
+        world.clear()
+        world.must("ip", "netns", "delete", "app")
+
+
 @contextlib.contextmanager
 def process_on(world: EngineWorld, *argv: str) -> Iterator[int]:
     """The pid of a process on the host."""

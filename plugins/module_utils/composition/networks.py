@@ -416,7 +416,7 @@ def _choose(network: BridgeNetwork, endpoint: Endpoint) -> None:
 def _keep(network: BridgeNetwork, endpoint: Endpoint, there: EndpointReport) -> None:
     """Let an endpoint keep its addresses if they are still free and the list gives it no others."""
     held = {address.version for address in endpoint.addresses}
-    for known in there.addresses:
+    for known in model.oldest_first(there.addresses):
         subnet = network.subnets.get(known.version)
         if subnet is not None and known.version not in held and subnet.is_free(known.ip):
             held.add(known.version)

@@ -26,7 +26,7 @@ class EndpointNames:
         for link in world.links().values():
             pair = world.peer_of(link) if is_ours(link) and link.kind == "veth" else None
             if pair is not None and pair[0].netns is not None:
-                addresses = tuple(address.ip for address in pair[1].addresses)
+                addresses = tuple(address.ip for address in model.oldest_first(pair[1].addresses))
                 self._known.setdefault(pair[0].netns, []).append((marks.name_of(marks.label_of(link.alias)), addresses))
 
     def resolved(self, options: arguments.Options, names: t.Iterable[str], family: str) -> arguments.Options:

@@ -354,7 +354,7 @@ def change_routes(owner: str, end: model.End, there: state.Link | None, world: W
     for entry in stale:
         world.drop_route(end.place, entry)
     subnets = [] if there is None else common.restore_subnets(owner, end.place, there, end.addresses, world)
-    others = _clear_the_way(owner, end, missing, world) + _uncover(owner, end, there, world)
+    others = _clear_the_way(owner, end, there, missing, world) + _uncover(owner, end, there, world)
     barriers = _break_down(owner, end, there, missing, world)
     for route in missing:
         world.put_route(end.place, end.name, route, marks.ROUTE_PROTOCOL)
@@ -372,14 +372,14 @@ def _addresses(end: model.End, there: state.Link | None) -> t.Sequence[model.Int
 
 
 def _clear_the_way(
-    owner: str, end: model.End, missing: t.Sequence[model.Route], world: World
+    owner: str, end: model.End, there: state.Link | None, missing: t.Sequence[model.Route], world: World
 ) -> list[state.RouteEntry]:
     """The routes of others to remove for the wanted ones."""
     if all(in_the_way(entry, end.name, end.routes) is None for entry in world.routes(end.place)):
         return []
     from .ways import clear
 
-    return clear(owner, end.place, end.name, end.routes, missing, world)
+    return clear(owner, end.place, end.name, end.routes, missing, _addresses(end, there), world)
 
 
 def _uncover(owner: str, end: model.End, there: state.Link | None, world: World) -> list[state.RouteEntry]:

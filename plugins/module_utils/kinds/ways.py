@@ -36,21 +36,24 @@ def clear(
     link: str,
     wanted: t.Sequence[model.Route],
     missing: t.Sequence[model.Route],
+    addresses: t.Iterable[model.Interface],
     world: World,
 ) -> list[state.RouteEntry]:
-    """The routes of others to remove, as they are in the way of wanted ones; tells the world.
+    """The routes of others to remove, as they are in the way of wanted ones for packets from these addresses; tells
+    the world.
 
     Raises Conflict when a route that we must keep is in the way of a missing one, or comes before one that is there.
     """
     going: list[state.RouteEntry] = []
+    sources = {address.ip for address in addresses}
     for entry in list(world.routes(place)):
         route = in_the_way(entry, link, wanted)
-        if route is None:
+        if route is None or not takes_from(entry, sources):
             continue
         if _may_go(entry, place, world):
             world.drop_route(place, entry)
             going.append(entry)
-        elif route not in missing:
+        elif route not in missing or entry.tos:
             if _is_before(entry, route, link, world.routes(place)):
                 raise model.Conflict(_refusal(owner, place, entry))
         elif not _will_go(entry, place, link, world):
@@ -58,10 +61,17 @@ def clear(
     return whole_routes(going)
 
 
+def takes_from(entry: state.RouteEntry, sources: t.Iterable[model.Address]) -> bool:
+    """Whether a route is for packets from some of these addresses; a VPN inside may have one for its own address."""
+    return entry.origin is None or any(source in entry.origin for source in sources)
+
+
 def _is_before(entry: state.RouteEntry, route: model.Route, link: str, entries: t.Iterable[state.RouteEntry]) -> bool:
     """Whether packets take a route of others instead of one by a link that is there."""
-    if entry.is_narrow or not is_of_others(entry):
+    if entry.tos or not is_of_others(entry):
         return False
+    if entry.origin is not None:
+        return True  # for packets from there, whatever its metric
     theirs, ours = metric_of(entry.route), metric_of(route)
     ranks = [e.rank for e in entries if e.link == link and not (e.hops or e.is_narrow) and same_route(e.route, route)]
     if not ranks:
@@ -120,7 +130,7 @@ def hiding(
     Routes of the kernel do not count: they follow from addresses, so the subnet is wanted twice.
     """
     subnets, own = [address.network for address in addresses], {address.ip for address in addresses}
-    strays = [entry for entry in routes if is_of_others(entry) and not _brings(entry, own)]
+    strays = [entry for entry in routes if is_of_others(entry) and not _brings(entry, own) and takes_from(entry, own)]
     strays = [entry for entry in strays if not _is_by_the_host(entry, link, world)]
     return [
         entry
@@ -193,9 +203,10 @@ def break_down(
     going = []
     ours, barriers = world.owns(end.place), list(world.barriers(end.place))
     hidden = hiding(end.place, end.name, addresses, barriers, world)
-    for entry in barriers:
+    sources = {address.ip for address in addresses}
+    for entry in [barrier for barrier in barriers if takes_from(barrier, sources)]:
         route = in_the_way(entry, end.name, end.routes)
-        comes_first = route in missing or (
+        comes_first = (route in missing and not entry.tos) or (
             route is not None and _is_before(entry, route, end.name, world.routes(end.place))
         )
         if not ours and (comes_first or (entry in hidden and _cuts_off(entry, end, addresses))):
@@ -254,7 +265,8 @@ def restore(
         link_operations.RemoveRoute(place, entry.link, entry.route, entry.protocol, source) for entry, source in later
     ]
     steps += [
-        link_operations.RemoveBarrier(place, entry) for entry in clear(owner, place, there.name, alone, alone, world)
+        link_operations.RemoveBarrier(place, entry)
+        for entry in clear(owner, place, there.name, alone, alone, wanted, world)
     ]
     steps += restore_local(place, there, wanted, world)
     for route, source in lost.items():

@@ -716,7 +716,9 @@ class MemoryStack:
             raise KernelError("add address %s" % interface, "IPv6 is off")
         self._space.not_taken.discard(interface.ip)
         # the kernel lists IPv4 first
-        self._change(link, addresses=tuple(sorted((*there, interface), key=lambda address: address.version)))
+        # the kernel lists the newest IPv6 address first (ipv6_link_dev_addr)
+        found = (*there, interface) if interface.version == 4 else (interface, *there)
+        self._change(link, addresses=tuple(sorted(found, key=lambda address: address.version)))
 
     def delete_address(self, link: str, interface: Interface) -> None:
         """The routes by a link go with its last IPv4 address."""
@@ -742,7 +744,8 @@ class MemoryStack:
         known = (
             self.table_routes(made.table) if made.table else [*self.routes(), *(() if replaces else self.barriers())]
         )
-        if not appends and any((e.route.to, e.route.metric) == (made.to, made.metric) for e in known):
+        alike = [e for e in known if (e.route.to, e.route.metric) == (made.to, made.metric) and not e.is_narrow]
+        if alike and not appends:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")
         if route.to in self._space.dead_ends and not replaces:
             raise KernelError("add route to %s" % route.to, "there is another one with this metric")

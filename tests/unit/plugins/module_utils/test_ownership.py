@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
@@ -438,6 +439,19 @@ def test_an_endpoint_whose_bridge_is_gone_keeps_its_address(host: MemoryHost) ->
     [network] = facts(world(host))["networks"]
     assert [endpoint["addresses"] for endpoint in network["endpoints"]] == [["10.20.0.77/24"]]
     assert facts(world(host))["unplugged"] == []
+
+
+@pytest.mark.parametrize("other", ["10.20.0.201/24", "fd00:20::201/64"])
+def test_an_address_that_others_add_does_not_become_that_of_an_endpoint(host: MemoryHost, other: str) -> None:
+    network = {**BLUE, "subnets": ["10.20.0.0/24", "fd00:20::/64"], "endpoints": [{"name": "web"}]}
+    make_networks([network], world(host), SHOP)
+    before = facts(world(host))["networks"]
+    host.stack(Place("web")).add_address("eth0", ip_interface(other))
+
+    assert make_networks([network], world(host), SHOP).changed
+
+    assert facts(world(host))["networks"] == before
+    assert not make_networks([network], world(host), SHOP).changed
 
 
 def test_the_holder_of_an_interface_is_named_also_when_it_is_of_no_network(host: MemoryHost) -> None:

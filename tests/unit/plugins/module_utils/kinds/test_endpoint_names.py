@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.endpoint_
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.nat_masquerade import NatMasqueradeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publish import PortPublishKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
-from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest
+from ansible_collections.dockerless.network.plugins.module_utils.model import InvalidRequest, Place
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.memory_host import MemoryHost, world
 
 DB = {"name": "db", "addresses": ["10.20.0.5", "fd00:20::5"]}
@@ -62,6 +63,13 @@ def test_of_two_families_it_takes_that_of_the_address_beside_it(host: MemoryHost
     found = resolved(host, PortPublishKind(), **options)
     assert (found["container_ip"], found["allowed_sources"]) == ("fd00:20::5", ["fd00:20::5/128"])
     assert resolved(host, NatMasqueradeKind(), source="fd00:30::/64", exclude=["db"])["exclude"] == ["fd00:20::5/128"]
+
+
+def test_a_name_leads_to_the_address_that_an_endpoint_had_first(host: MemoryHost) -> None:
+    host.stack(Place("db")).add_address("eth0", ip_interface("fd00:20::201/64"))
+    options = {"host_port": "80", "host_ip": "2001:db8::1", "container_ip": "db"}
+
+    assert resolved(host, PortPublishKind(), **options)["container_ip"] == "fd00:20::5"
 
 
 def test_a_flow_once_for_each_pair_of_one_family(host: MemoryHost) -> None:

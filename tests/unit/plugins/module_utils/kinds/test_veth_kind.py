@@ -836,6 +836,11 @@ def test_a_default_route_in_a_namespace_of_others_is_refused_with_the_command(
         (odd("10.20.0.0/24"), ""),  # behind the kernel's own
         (odd("0.0.0.0/0", "10.20.0.99"), ""),
         (odd("0.0.0.0/0", "10.20.0.99", tos=8, rank=0), ""),
+        (
+            odd("::/0", "fd00:20::99", origin=ip_network("fd00:20::/64")),
+            "ip -n web -6 route del default from fd00:20::/64 via fd00:20::99 dev eth0",
+        ),
+        (odd("::/0", "fd00:20::99", origin=ip_network("fd66::/64")), ""),
     ],
 )
 def test_a_route_that_comes_before_ours_is_refused_in_a_namespace_of_others(
@@ -850,6 +855,36 @@ def test_a_route_that_comes_before_ours_is_refused_in_a_namespace_of_others(
         return
     with pytest.raises(Conflict, match="remove (it|that route) with '%s'" % command):
         once(host, web(), check_mode=check_mode)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        odd("0.0.0.0/0", "10.20.0.99", tos=8, rank=0),
+        odd("0.0.0.0/0", kind="blackhole", tos=8),
+        odd("::/0", "fd00:20::99", origin=ip_network("fd66::/64"), rank=0),
+    ],
+)
+def test_a_route_for_some_other_packets_does_not_keep_an_end_out_of_a_namespace_of_others(
+    own: Callable[[MemoryHost], Any],
+) -> None:
+    host = host_with()
+    host.change_link(WEB, "lo", group=0)
+    own(host)
+
+    assert once(host, web()).changed
+    assert not once(host, web()).changed
+
+
+@pytest.mark.parametrize("to", ["::/0", "fd00:20::/64"])
+def test_a_route_for_packets_from_elsewhere_stays_in_a_namespace_of_ours(to: str) -> None:
+    """A VPN inside has such a route for its own address, and packets of the end do not take it."""
+    host = host_with(web())
+    odd(to, "fd00:20::99", origin=ip_network("fd66::/64"), rank=0)(host)
+    before = host.snapshot()
+
+    assert not once(host, web()).changed
+    assert host.snapshot() == before
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
