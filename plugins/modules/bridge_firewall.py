@@ -32,7 +32,8 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   bridge:
-    description: The name of the bridge. Needed unless O(aggregate) is given.
+    description: The name of the bridge. Needed unless O(aggregate) is given. An interface that is something else is
+      refused, as closing it would close the way out of all networks behind it.
     type: str
   subnets:
     description: The subnets behind the bridge. By default those of the host's addresses on it. To change the addresses

@@ -66,6 +66,8 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
         if state == "absent":
             return item
         link = world.links().get(item.bridge)
+        if link is not None and not world.restoring:  # at boot, names may still change
+            common.require_bridge(link)
         if link is None and isinstance(item, _ByAddresses):
             world.assume("bridge", item.bridge, "make it with the module bridge, or say which subnets it will have")
         addresses = () if link is None else link.addresses

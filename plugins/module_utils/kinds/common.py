@@ -13,10 +13,19 @@ import typing as t
 from .. import marks, model
 from ..kernel import state
 from ..ownership import named
-from ..world import World, is_ours
+from ..world import World, described, is_ours
 
 if t.TYPE_CHECKING:
     from .. import operations
+
+
+def require_bridge(link: state.Link) -> None:
+    """Raise Conflict for a link with the name of a bridge that is something else, such as the host's uplink."""
+    if link.kind != "bridge":
+        raise model.Conflict(
+            "%s is there already, and is not a bridge but %s; choose another name for the bridge."
+            % (link.name, described(link))
+        )
 
 
 def address_steps(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
@@ -48,6 +48,39 @@ def host_with(*requests: Request) -> MemoryHost:
     if requests:
         once(host, *requests)
     return host
+
+
+# ---- what has the name of the bridge
+
+
+@pytest.mark.parametrize("name", ["eth0", "lo", "v-web", "port0"])
+def test_an_interface_that_is_no_bridge_is_refused(name: str) -> None:
+    """Its policy would close the way of all others through that interface."""
+    host = host_with()
+    kind = {"v-web": "veth", "port0": "dummy"}.get(name, "")
+    if name not in host.host.links:
+        host.make_link(host.host, name, kind=kind, master="br0" if name == "port0" else "")
+
+    for check_mode in (True, False):
+        for subnets in (["10.99.0.0/24"], None):
+            with pytest.raises(Conflict) as conflict:
+                once(host, ask(KIND, {"bridge": name, "subnets": subnets}), check_mode=check_mode)
+            assert str(conflict.value) == (
+                "%s is there already, and is not a bridge but a %s; choose another name for the bridge."
+                % (name, kind or "physical or loopback interface")
+            )
+
+
+def test_the_policy_of_what_is_no_bridge_can_be_removed() -> None:
+    """It was there before the interface, or is from an earlier release. A boot leaves it as it is."""
+    host = host_with(ask(KIND, {"bridge": "late0", "subnets": ["10.99.0.0/24"]}))
+    host.make_link(host.host, "late0")
+
+    booting = world(host)
+    booting.restoring = True
+    assert not run([ask(KIND, {"bridge": "late0", "subnets": ["10.99.0.0/24"]})], booting).changed
+    assert converge(host, gone("late0")).changed
+    assert not world(host).firewall.policies
 
 
 # ---- options
