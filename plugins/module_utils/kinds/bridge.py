@@ -11,7 +11,7 @@ import typing as t
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.state import Awaited, BridgeValues, Link
-from ..ownership import Holding, whose
+from ..ownership import Holding
 from ..records import replace
 from ..world import Claims, World, is_ours, is_unmarked, unmarked
 from . import common
@@ -162,10 +162,8 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
 
     @staticmethod
     def _refuse_overlaps(item: model.Bridge, addresses: t.Iterable[model.Interface], world: World) -> None:
-        network = whose(item.network)
-        owner = "%s of %s" % (item.name, network) if network else item.name
         for address in () if item.allow_overlap else addresses:
-            world.refuse_overlap(item.name, address, owner)
+            world.refuse_overlap(item.name, address)
 
     @staticmethod
     def make(item: model.Bridge, sysctls: t.Iterable[tuple[str, str]]) -> list[operations.Operation]:
