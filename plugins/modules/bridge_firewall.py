@@ -65,7 +65,7 @@ options:
     default: false
   trusted_interfaces:
     description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached. A warning
-      names those that are not there.
+      names those that are not there, and ports of a bridge, as rules see only the bridge.
     type: list
     elements: str
     default: []

@@ -150,6 +150,8 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
 
     def remark(self, item: model.BridgePolicy, world: World) -> None:
         for link in item.trusted_interfaces:
+            name = marks.name_of(item.network) or item.bridge
+            common.remark_port(link, "trusted_interfaces", name, item.bridge, world)
             if link not in world.links():
                 text = (
                     "There is no interface %s on this host now, and these networks name it in trusted_interfaces: %%s."

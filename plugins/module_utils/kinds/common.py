@@ -324,6 +324,15 @@ def remark_address(address: model.Address, text: str, what: str, key: t.Hashable
         world.remark(text % address, what, key)
 
 
+def remark_port(name: str, option: str, what: str, key: t.Hashable, world: World) -> None:
+    """Warn of an option that names a port of a bridge: for rules, packets come in and leave by the bridge."""
+    link = world.links().get(name)
+    bridge = None if link is None else world.links().get(link.master)
+    if bridge is not None and bridge.kind == "bridge":
+        text = "Interface %s in %s is a port of bridge %s, and rules see only the bridge; name that instead, for: %%s."
+        world.remark(text % (name, option, bridge.name), what, key)
+
+
 def remark_internal(item: model.PublishedPort, world: World) -> None:
     """Warn of a port that no host outside can reach, unless it is meant for the host and the endpoints themselves."""
     link = world.links().get(item.bridge)

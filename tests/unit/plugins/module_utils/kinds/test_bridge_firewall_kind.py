@@ -491,3 +491,15 @@ def test_another_address_of_the_host_is_refused_with_the_gateway() -> None:
     assert str(refused.value) == (
         "Bridge br-blue: allow.to 192.0.2.9 lies in none of its subnets; the host itself is reached by 10.20.0.1."
     )
+
+
+def test_an_interface_that_is_a_port_of_a_bridge_is_worth_a_warning() -> None:
+    """Rules see the bridge instead, so nothing would match."""
+    host = host_with()
+    host.make_link(host.host, "lan0", kind="bridge")
+    host.make_link(host.host, "eth7", master="lan0")
+
+    assert converge(host, blue(trusted_interfaces=["eth7"])).warnings == (
+        "Interface eth7 in trusted_interfaces is a port of bridge lan0, and rules see only the bridge;"
+        " name that instead, for: blue.",
+    )
