@@ -344,12 +344,7 @@ def naming(owner: str) -> t.Iterator[None]:
         text = str(error)
         if not owner or text.lower().startswith(owner.lower()):
             raise
-        raise type(error)("%s: %s" % (owner, _continued(text))) from None
-
-
-def _continued(text: str) -> str:
-    """A sentence in the form that it has after a colon; a word in capitals stays as it is."""
-    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+        raise type(error)("%s: %s" % (owner, model.continued(text))) from None
 
 
 def joined(steps: t.Sequence[operations.Operation]) -> list[operations.Operation]:

@@ -571,6 +571,11 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def continued(text: str) -> str:
+    """A sentence in the form that it has after a colon; a word in capitals stays as it is."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+
+
 def enumerate_few(names: t.Sequence[str], most: int = 5) -> str:
     """Names for a sentence; beyond ``most`` names, the number of the others."""
     return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")

@@ -13,6 +13,20 @@ import typing as t
 
 from . import marks, model
 
+# What to do instead, by the words that a holding begins with; anything else has a name.
+_ELSEWHERE = (
+    ("Namespace ", "another name (netns of an endpoint)"),  # an endpoint may keep its name
+    ("The DNS server ", "another namespace (netns of an endpoint)"),
+    ("The namespace of process ", "another process"),
+    ("The firewall of bridge ", "another bridge"),
+    ("Bridge ", "another bridge"),
+    ("Host port ", "another port"),
+    ("Subnet ", "another subnet"),
+    ("Masquerade ", "another subnet"),
+    ("Unit ", "another unit"),
+    ("File ", "another namespace (netns of an endpoint)"),
+)
+
 # Something of ours on the host, as the beginning of a sentence, and its label.
 Holding = tuple[str, str]
 
@@ -26,11 +40,10 @@ def first_of_another(label: str, holdings: t.Iterable[Holding]) -> Holding | Non
 def refuse(label: str, holding: Holding) -> t.NoReturn:
     """Raise Conflict for a request with this label, since what it needs belongs to another project."""
     what, noted = holding
-    # an endpoint may keep its name
-    where = " (netns of an endpoint)" if what.startswith("Namespace ") else ""
+    instead = next((words for begin, words in _ELSEWHERE if what.startswith(begin)), "another name")
     raise model.Conflict(
-        "%s belongs to %s, and %s asks for it; choose another name or number%s, or set project to %s if it is the same."
-        % (what, owner(noted), owner(label), where, marks.project_of(noted))
+        "%s belongs to %s, and %s asks for it; choose %s, or set project to %s if it is the same."
+        % (what, owner(noted), owner(label), instead, marks.project_of(noted))
     )
 
 

@@ -37,7 +37,7 @@ def about(title: str) -> t.Iterator[None]:
     except model.InvalidRequest as error:
         if str(error).startswith(title):
             raise
-        raise model.InvalidRequest("%s: %s" % (title, error)) from None
+        raise model.InvalidRequest("%s: %s" % (title, model.continued(str(error)))) from None
 
 
 def text(option: str, value: object) -> str:

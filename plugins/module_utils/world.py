@@ -687,7 +687,7 @@ class World:
                     state.RouteEntry(model.Route(network, None, metric), link.name, state.BY_THE_KERNEL)
                 )
 
-    def refuse_overlap(self, name: str, address: model.Interface, owner: str = "") -> None:
+    def refuse_overlap(self, name: str, address: model.Interface) -> None:
         """Raise Conflict if a subnet is already elsewhere on the host.
 
         A less specific route is not an overlap: the kernel prefers the subnet's own.
@@ -696,13 +696,13 @@ class World:
             raise model.Conflict(
                 "Subnet %s of %s is link-local (%s), where clouds serve the metadata of this host, for example at"
                 " 169.254.169.254; choose another subnet, or insist with the option allow_overlap."
-                % (address.network, owner or name, model.LINK_LOCAL[4])
+                % (address.network, name, model.LINK_LOCAL[4])
             )
         settled = self.claims.addresses | {name}
         for holder in self._holders(address.network, settled):
             raise model.Conflict(
                 "Subnet %s of %s overlaps %s; choose another subnet, or insist with the option allow_overlap."
-                % (address.network, owner or name, holder)
+                % (address.network, name, holder)
             )
 
     def _holders(self, subnet: model.Network, settled: t.Container[str]) -> t.Iterator[str]:

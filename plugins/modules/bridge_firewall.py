@@ -32,7 +32,8 @@ extends_documentation_fragment:
   - dockerless.network._common.backend
 options:
   bridge:
-    description: The name of the bridge. Needed unless O(aggregate) is given.
+    description: The name of the bridge. Needed unless O(aggregate) is given. An interface that is something else is
+      refused, as closing it would close the way out of all networks behind it.
     type: str
   subnets:
     description: The subnets behind the bridge. By default those of the host's addresses on it. To change the addresses
@@ -64,7 +65,7 @@ options:
     default: false
   trusted_interfaces:
     description: Interfaces, such as that of a VPN, from which the endpoints' own addresses can be reached. A warning
-      names those that are not there.
+      names those that are not there, and ports of a bridge, as rules see only the bridge.
     type: list
     elements: str
     default: []

@@ -34,7 +34,8 @@ options:
       - The interface by which the traffic must leave to be translated. By default any.
       - This is the name of an interface, or V(default) for the interface of the default route, or C(!) and a name for
         any interface but that one. The last form usually names the subnet's own bridge.
-      - An interface that does not exist is refused, also in check mode.
+      - An interface that does not exist is refused, also in check mode. A warning names a port of a bridge, as rules
+        see only the bridge.
     type: str
   exclude:
     description: Destinations that are never translated, such as networks behind a VPN. Names of endpoints on the host

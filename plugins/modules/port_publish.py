@@ -70,7 +70,8 @@ options:
     elements: str
   in_interfaces:
     description: The interfaces by which a client may come in. By default all. The host itself always may use the port.
-      A warning names those that are not there. An empty list is refused, as it would open the port to everybody.
+      A warning names those that are not there, and ports of a bridge, as rules see only the bridge. An empty list is
+      refused, as it would open the port to everybody.
     type: list
     elements: str
 seealso:

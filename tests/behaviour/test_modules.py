@@ -1323,6 +1323,24 @@ class TestBridgeFirewall:
         inner.do("bridge_firewall", bridge="br-t", state="absent")
         inner.fleet.all_open(self.direct(inner))
 
+    @pytest.mark.once
+    def test_an_interface_that_is_no_bridge(self, inner: Host) -> None:
+        """The policy would close the way out of all endpoints; one that was there before the interface goes away."""
+        inner.run("ip netns add far; ip -n far link set lo up")
+        onward = inner.place("inner").question("10.97.0.2", 80)
+        policy: Options = {"bridge": "up0", "subnets": ["10.99.0.0/24"]}
+        inner.do("bridge_firewall", **policy)
+        inner.run("ip link add up0 type veth peer name far0 netns far; ip address add 10.97.0.1/24 dev up0")
+        inner.run("ip link set up0 up; ip -n far address add 10.97.0.2/24 dev far0; ip -n far link set far0 up")
+        inner.run("ip -n far route add default via 10.97.0.1")
+        inner.place("far").serve("far", 80)
+        inner.fleet.all_closed([onward])
+        inner.do("bridge_firewall", bridge="up0", state="absent")
+        inner.fleet.all_open([onward])
+        refused = "up0 is there already, and is not a bridge but a veth; choose another name for the bridge."
+        assert inner.refuse("bridge_firewall", **policy) == refused
+        inner.fleet.all_open([onward])
+
     def test_trusted_interfaces(self, inner: Host) -> None:
         """From the management network, but not from the LAN."""
         by_management = [inner.fleet.place("h2").question("10.50.0.2", 80)]

@@ -11,9 +11,9 @@ import typing as t
 from .. import arguments, engine, marks, model, parsing
 from ..firewall.choice import BACKEND
 from ..kernel.state import Awaited, BridgeValues, Link
-from ..ownership import Holding, whose
+from ..ownership import Holding
 from ..records import replace
-from ..world import Claims, World, described, is_ours, is_unmarked, unmarked
+from ..world import Claims, World, is_ours, is_unmarked, unmarked
 from . import common
 from .overlaps import first_overlap
 
@@ -144,11 +144,7 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
             return self._plan_absent(item, link, world)
         if link is None:
             return self._plan_new(item, world)
-        if link.kind != "bridge":
-            raise model.Conflict(
-                "%s is there already, and is not a bridge but %s; choose another name for the bridge."
-                % (item.name, described(link))
-            )
+        common.require_bridge(link)
         if is_unmarked(link):
             raise model.Conflict("Bridge %s cannot be used: %s" % (item.name, unmarked(link)))
         if not is_ours(link):
@@ -166,10 +162,8 @@ class BridgeKind(engine.NetworkKind[model.Bridge], engine.StepKind[model.Bridge]
 
     @staticmethod
     def _refuse_overlaps(item: model.Bridge, addresses: t.Iterable[model.Interface], world: World) -> None:
-        network = whose(item.network)
-        owner = "%s of %s" % (item.name, network) if network else item.name
         for address in () if item.allow_overlap else addresses:
-            world.refuse_overlap(item.name, address, owner)
+            world.refuse_overlap(item.name, address)
 
     @staticmethod
     def make(item: model.Bridge, sysctls: t.Iterable[tuple[str, str]]) -> list[operations.Operation]:

@@ -66,6 +66,8 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
         if state == "absent":
             return item
         link = world.links().get(item.bridge)
+        if link is not None and not world.restoring:  # at boot, names may still change
+            common.require_bridge(link)
         if link is None and isinstance(item, _ByAddresses):
             world.assume("bridge", item.bridge, "make it with the module bridge, or say which subnets it will have")
         addresses = () if link is None else link.addresses
@@ -148,6 +150,8 @@ class BridgeFirewallKind(engine.NetworkKind[model.BridgePolicy], engine.RuleKind
 
     def remark(self, item: model.BridgePolicy, world: World) -> None:
         for link in item.trusted_interfaces:
+            name = marks.name_of(item.network) or item.bridge
+            common.remark_port(link, "trusted_interfaces", name, item.bridge, world)
             if link not in world.links():
                 text = (
                     "There is no interface %s on this host now, and these networks name it in trusted_interfaces: %%s."

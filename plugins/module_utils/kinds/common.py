@@ -13,10 +13,19 @@ import typing as t
 from .. import marks, model
 from ..kernel import state
 from ..ownership import named
-from ..world import World, is_ours
+from ..world import World, described, is_ours
 
 if t.TYPE_CHECKING:
     from .. import operations
+
+
+def require_bridge(link: state.Link) -> None:
+    """Raise Conflict for a link with the name of a bridge that is something else, such as the host's uplink."""
+    if link.kind != "bridge":
+        raise model.Conflict(
+            "%s is there already, and is not a bridge but %s; choose another name for the bridge."
+            % (link.name, described(link))
+        )
 
 
 def address_steps(
@@ -313,6 +322,15 @@ def remark_address(address: model.Address, text: str, what: str, key: t.Hashable
     nonlocal_bind = world.sysctl(model.HOST, "net/ipv%d/ip_nonlocal_bind" % address.version)
     if nonlocal_bind in (None, "0") and not world.has_address(address):
         world.remark(text % address, what, key)
+
+
+def remark_port(name: str, option: str, what: str, key: t.Hashable, world: World) -> None:
+    """Warn of an option that names a port of a bridge: for rules, packets come in and leave by the bridge."""
+    link = world.links().get(name)
+    bridge = None if link is None else world.links().get(link.master)
+    if bridge is not None and bridge.kind == "bridge":
+        text = "Interface %s in %s is a port of bridge %s, and rules see only the bridge; name that instead, for: %%s."
+        world.remark(text % (name, option, bridge.name), what, key)
 
 
 def remark_internal(item: model.PublishedPort, world: World) -> None:

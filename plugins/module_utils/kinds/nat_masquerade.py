@@ -124,6 +124,7 @@ class NatMasqueradeKind(engine.NetworkKind[model.Masquerade], engine.RuleKind[mo
         if item.out.inverted and link not in world.links() and not _is_foreseen(item, world):
             text = "There is no interface %s on this host now, so out_interface: '!%s' excludes nothing, for: %%s."
             world.remark(text % (link, link), _from(item), item.key)
+        common.remark_port(link, "out_interface", _from(item), item.key, world)
         if item.to_source is not None:
             text = "This host does not have the address %s now, so packets that leave with it get no answers: %%s."
             common.remark_address(item.to_source, text, _from(item), item.key, world)

@@ -192,6 +192,7 @@ class PortPublishKind(engine.EndpointKind[model.PublishedPort], engine.RuleKind[
         if policy is not None and policy.internal:
             common.remark_internal(replace(item, bridge=there.bridge), world)
         for link in item.in_interfaces:
+            common.remark_port(link, "in_interfaces", common.short_port(item), item.key, world)
             if link not in world.links():
                 text = "There is no interface %s on this host now, and in_interfaces limits these ports to it: %%s."
                 world.remark(text % link, common.short_port(item), item.key)

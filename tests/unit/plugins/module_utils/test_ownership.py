@@ -25,7 +25,7 @@ from ansible_collections.dockerless.network.plugins.module_utils.kinds.port_publ
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.sysctl_forward import SysctlForwardKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.veth import VethKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import Conflict, InvalidRequest, Place
-from ansible_collections.dockerless.network.plugins.module_utils.ownership import whose
+from ansible_collections.dockerless.network.plugins.module_utils.ownership import refuse, whose
 from ansible_collections.dockerless.network.plugins.plugin_utils.picture import picture
 from ansible_collections.dockerless.network.plugins.plugin_utils.reader import read_report
 from ansible_collections.dockerless.network.tests.unit.plugins.module_utils.composition.chosen import chosen
@@ -93,7 +93,7 @@ def red(**endpoint: Any) -> Facts:
         (
             red(netns="web"),
             "network red: endpoint app: namespace web belongs to network blue of project shop, and network red of"
-            " project mine asks for it; choose another name or number (netns of an endpoint), or set",
+            " project mine asks for it; choose another name (netns of an endpoint), or set",
         ),
         (
             red(publish=["8080:80"]),
@@ -167,6 +167,30 @@ def test_a_veth_pair_does_not_plug_into_what_another_project_has(host: MemoryHos
     ):
         asked = ask(VethKind(), options)
         assert refusal(host, lambda check, asked=asked: once(host, asked, check_mode=check)).startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("what", "instead"),
+    [
+        ("Unit hello.service", "another unit"),
+        ("Host port 8080/tcp", "another port"),
+        ("Namespace web", "another name (netns of an endpoint)"),
+        ("The namespace of process 7", "another process"),
+        ("Bridge br-blue", "another bridge"),
+        ("The firewall of bridge br-blue", "another bridge"),
+        ("Subnet 10.20.0.0/24 of bridge br-blue", "another subnet"),
+        ("Masquerade of 10.20.0.0/24 by eth0", "another subnet"),
+        ("Interface v-web", "another name"),
+    ],
+)
+def test_what_to_choose_instead_is_what_the_user_may_choose(what: str, instead: str) -> None:
+    """A unit has no number, and a namespace neither."""
+    with pytest.raises(Conflict) as conflict:
+        refuse("red@mine", (what, "blue@shop"))
+    assert str(conflict.value) == (
+        f"{what} belongs to network blue of project shop, and network red of project mine asks for it; choose"
+        f" {instead}, or set project to shop if it is the same."
+    )
 
 
 SUBNET = "Subnet 10.20.0.0/24 of bridge br-blue"

@@ -972,7 +972,7 @@ def test_a_policy_is_checked_like_that_of_the_module(options: Facts, message: st
     with pytest.raises(InvalidRequest) as refused:
         compose([network("blue", "10.20.0.0/24", **options)], {})
 
-    assert str(refused.value) == "network blue: Bridge br-blue: " + message
+    assert str(refused.value) == "network blue: bridge br-blue: " + message
 
 
 def test_a_source_that_no_answer_finds_is_refused() -> None:

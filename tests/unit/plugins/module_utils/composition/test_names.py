@@ -140,7 +140,7 @@ def test_an_endpoint_of_several_other_networks_is_meant_with_all_its_addresses()
         ),
         (
             lists(allow=[{"to": "db"}]),
-            "network front: Bridge br-front: allow.to 10.31.0.20 lies in none of its subnets; the host itself is"
+            "network front: bridge br-front: allow.to 10.31.0.20 lies in none of its subnets; the host itself is"
             " reached by 10.30.0.1 and fd00:30::1.",
         ),
         (

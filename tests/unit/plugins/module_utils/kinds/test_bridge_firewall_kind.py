@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockerless.network.plugins.module_utils.engine import Request
+from ansible_collections.dockerless.network.plugins.module_utils.engine import Request, run
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge import BridgeKind
 from ansible_collections.dockerless.network.plugins.module_utils.kinds.bridge_firewall import BridgeFirewallKind
 from ansible_collections.dockerless.network.plugins.module_utils.model import (
@@ -48,6 +48,39 @@ def host_with(*requests: Request) -> MemoryHost:
     if requests:
         once(host, *requests)
     return host
+
+
+# ---- what has the name of the bridge
+
+
+@pytest.mark.parametrize("name", ["eth0", "lo", "v-web", "port0"])
+def test_an_interface_that_is_no_bridge_is_refused(name: str) -> None:
+    """Its policy would close the way of all others through that interface."""
+    host = host_with()
+    kind = {"v-web": "veth", "port0": "dummy"}.get(name, "")
+    if name not in host.host.links:
+        host.make_link(host.host, name, kind=kind, master="br0" if name == "port0" else "")
+
+    for check_mode in (True, False):
+        for subnets in (["10.99.0.0/24"], None):
+            with pytest.raises(Conflict) as conflict:
+                once(host, ask(KIND, {"bridge": name, "subnets": subnets}), check_mode=check_mode)
+            assert str(conflict.value) == (
+                "%s is there already, and is not a bridge but a %s; choose another name for the bridge."
+                % (name, kind or "physical or loopback interface")
+            )
+
+
+def test_the_policy_of_what_is_no_bridge_can_be_removed() -> None:
+    """It was there before the interface, or is from an earlier release. A boot leaves it as it is."""
+    host = host_with(ask(KIND, {"bridge": "late0", "subnets": ["10.99.0.0/24"]}))
+    host.make_link(host.host, "late0")
+
+    booting = world(host)
+    booting.restoring = True
+    assert not run([ask(KIND, {"bridge": "late0", "subnets": ["10.99.0.0/24"]})], booting).changed
+    assert converge(host, gone("late0")).changed
+    assert not world(host).firewall.policies
 
 
 # ---- options
@@ -457,4 +490,16 @@ def test_another_address_of_the_host_is_refused_with_the_gateway() -> None:
 
     assert str(refused.value) == (
         "Bridge br-blue: allow.to 192.0.2.9 lies in none of its subnets; the host itself is reached by 10.20.0.1."
+    )
+
+
+def test_an_interface_that_is_a_port_of_a_bridge_is_worth_a_warning() -> None:
+    """Rules see the bridge instead, so nothing would match."""
+    host = host_with()
+    host.make_link(host.host, "lan0", kind="bridge")
+    host.make_link(host.host, "eth7", master="lan0")
+
+    assert converge(host, blue(trusted_interfaces=["eth7"])).warnings == (
+        "Interface eth7 in trusted_interfaces is a port of bridge lan0, and rules see only the bridge;"
+        " name that instead, for: blue.",
     )

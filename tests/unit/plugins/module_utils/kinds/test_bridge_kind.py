@@ -407,15 +407,15 @@ def test_something_else_of_that_name_is_a_conflict(values: dict[str, Any], messa
     [
         (
             "10.20.0.9/25",
-            "Subnet 10.20.0.0/24 of br-blue of network blue overlaps 10.20.0.9/25, an address of interface eth1",
+            "Subnet 10.20.0.0/24 of br-blue overlaps 10.20.0.9/25, an address of interface eth1",
         ),
         (
             "10.0.0.9/8",
-            "Subnet 10.20.0.0/24 of br-blue of network blue overlaps 10.0.0.9/8, an address of interface eth1",
+            "Subnet 10.20.0.0/24 of br-blue overlaps 10.0.0.9/8, an address of interface eth1",
         ),
         (
             "fd00::9/16",
-            "Subnet fd00:20::/64 of br-blue of network blue overlaps fd00::9/16, an address of interface eth1",
+            "Subnet fd00:20::/64 of br-blue overlaps fd00::9/16, an address of interface eth1",
         ),
     ],
 )
@@ -443,9 +443,7 @@ def test_the_addresses_of_metadata_are_refused_to_who_does_not_insist(subnet: st
 
     with pytest.raises(Conflict) as conflict:
         once(host, blue(**asked))
-    assert str(conflict.value).startswith(
-        "Subnet %s of br-blue of network blue is link-local" % ip_network(subnet, False)
-    )
+    assert str(conflict.value).startswith("Subnet %s of br-blue is link-local" % ip_network(subnet, False))
     assert "169.254.169.254" in str(conflict.value) and str(conflict.value).endswith(INSIST)
 
     assert converge(host, blue(**asked, allow_overlap=True)).changed
@@ -462,7 +460,7 @@ def test_a_subnet_that_is_routed_elsewhere_is_a_conflict(route: str, kind: str) 
 
     holder = "the %s route to %s" % (kind, route) if kind else "the route to %s by interface wg0" % route
     subnet = "10.20.0.0/24" if "." in route else "fd00:20::/64"
-    assert str(conflict.value) == "Subnet %s of br-blue of network blue overlaps %s%s" % (subnet, holder, INSIST)
+    assert str(conflict.value) == "Subnet %s of br-blue overlaps %s%s" % (subnet, holder, INSIST)
 
 
 @pytest.mark.parametrize("ruled", [False, True])
@@ -478,7 +476,7 @@ def test_a_subnet_that_the_host_takes_for_its_own_is_a_conflict(route: str, rule
 
     subnet = "10.20.0.0/24" if "." in route else "fd00:20::/64"
     assert str(conflict.value) == (
-        f"Subnet {subnet} of br-blue of network blue overlaps the local route to {route} by interface lo{INSIST}"
+        f"Subnet {subnet} of br-blue overlaps the local route to {route} by interface lo{INSIST}"
     )
 
 

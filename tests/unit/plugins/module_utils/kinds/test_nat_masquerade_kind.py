@@ -380,3 +380,15 @@ def test_an_address_of_the_host_is_not() -> None:
     host.make_link(host.host, "eth1", up=True, addresses=(ip_interface("192.0.2.9/24"),))
 
     assert converge(host, blue(to_source="192.0.2.9")).warnings == ()
+
+
+def test_an_interface_that_is_a_port_of_a_bridge_is_worth_a_warning() -> None:
+    """Rules see the bridge instead, so nothing would match."""
+    host = host_with()
+    host.make_link(host.host, "lan0", kind="bridge")
+    host.make_link(host.host, "eth7", master="lan0")
+
+    assert converge(host, blue(out_interface="eth7")).warnings == (
+        "Interface eth7 in out_interface is a port of bridge lan0, and rules see only the bridge;"
+        " name that instead, for: 10.20.0.0/24 of network blue.",
+    )

@@ -545,3 +545,15 @@ def test_after_any_requests_no_two_ports_want_the_same_packet(wanted: list[tuple
         except Conflict as conflict:
             assert "is published already" in str(conflict)
             assert host.snapshot() == before
+
+
+def test_an_interface_that_is_a_port_of_a_bridge_is_worth_a_warning() -> None:
+    """Rules see the bridge instead, so nothing would match."""
+    host = host_with()
+    host.make_link(host.host, "lan0", kind="bridge")
+    host.make_link(host.host, "eth7", master="lan0")
+
+    assert converge(host, web(in_interfaces=["eth7"])).warnings == (
+        "Interface eth7 in in_interfaces is a port of bridge lan0, and rules see only the bridge;"
+        " name that instead, for: 8080/tcp (10.20.0.2).",
+    )
