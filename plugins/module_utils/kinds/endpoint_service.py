@@ -55,10 +55,7 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
                 raise model.InvalidRequest("netns: it is needed for unit %s." % item.unit)
             other = known.setdefault(item.unit, item)
             if other.netns != item.netns:
-                raise model.InvalidRequest(
-                    "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the"
-                    " same service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
-                )
+                refuse_two(item.unit, _asker(other), _asker(item))
 
     def title(self, item: model.EndpointService) -> str:
         return "unit %s" % item.unit
@@ -288,6 +285,14 @@ def _release(netns: str, world: World) -> list[operations.Operation]:
 
 
 # ---- refusals
+
+
+def refuse_two(unit: str, one: str, other: str) -> t.NoReturn:
+    """Raise InvalidRequest for a unit that two endpoints ask for."""
+    raise model.InvalidRequest(
+        "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the same"
+        " service, make a unit of another name." % (unit, one, other)
+    )
 
 
 def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:

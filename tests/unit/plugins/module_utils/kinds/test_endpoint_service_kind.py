@@ -445,6 +445,7 @@ BLUE: dict[str, Any] = {
     "subnets": ["10.20.0.0/24"],
     "endpoints": [{"name": "www", "services": ["nginx"]}, {"name": "db"}],
 }
+RED: dict[str, Any] = {"name": "red", "subnets": ["10.30.0.0/24"]}
 
 
 def test_services_come_and_go_with_endpoints(host: MemoryHost) -> None:
@@ -462,6 +463,15 @@ def test_services_come_and_go_with_endpoints(host: MemoryHost) -> None:
     assert not any("Still living" in warning for warning in outcome.warnings)
     commands = list(outcome.commands)
     assert commands.index("systemctl restart nginx.service") < commands.index("ip netns delete www")
+
+
+@pytest.mark.parametrize("netns", ["s1", "www"])  # the other network is in the second one as well
+def test_one_unit_for_two_endpoints_of_a_list_is_refused_with_their_own_network(host: MemoryHost, netns: str) -> None:
+    make_networks([BLUE], world(host))
+    one = {"name": "s1", "netns": netns, "services": ["nginx"]}
+    red = {**RED, "endpoints": [one, {"name": "s2", "services": ["nginx.service"]}]}
+    with pytest.raises(InvalidRequest, match="requested by endpoint red/s1 and by endpoint red/s2"):
+        make_networks([red], world(host))
 
 
 def test_a_port_that_the_service_itself_has_on_the_host_is_free_for_it(host: MemoryHost) -> None:
