@@ -53,6 +53,7 @@ def compose(
     _refuse_bridges_of_others(wanted, scope, goes)
     _refuse_bridges_by_hand(wanted)
     _refuse_services_twice(wanted)
+    _refuse_services_of_others(wanted, report, goes)
     _refuse_subnets_of_others(wanted, report, scope, goes)
     _refuse_to_cut_off(wanted, report, goes)
     decide(wanted, report, goes, around)
@@ -353,6 +354,26 @@ def _refuse_services_twice(networks: t.Sequence[BridgeNetwork]) -> None:
             from ..kinds.endpoint_service import refuse_two
 
             refuse_two(unit, other, asker)
+
+
+def _refuse_services_of_others(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> None:
+    """Raise InvalidRequest for a unit in an endpoint outside the list, whose own list would take it back.
+
+    One of another project is refused when its object is planned.
+    """
+    listed = {network.label for network in networks}
+    staying = {(item.network, item.netns) for item in report.endpoints if not goes(item.network)}
+    staying = {found for found in staying if marks.name_of(found[0]) and found[0] not in listed}
+    there = {item.unit: item for item in report.services if (item.network, item.netns) in staying}
+    for network, endpoint, unit in _asked_services(networks):
+        found = there.get(unit)
+        if found is None or found.netns == endpoint.place.netns:
+            continue
+        if marks.project_of(found.network) == network.project:
+            from ..kinds.endpoint_service import taken
+
+            what = network.name, endpoint.name, taken(unit, found.netns, found.network)
+            raise model.InvalidRequest("network %s: endpoint %s: %s" % what)
 
 
 def _plan_veths(
