@@ -612,6 +612,7 @@ BREAKERS = {
     ),
     "two lists take a service from each other at every run": (
         "endpoint_service_kind::a_service_of_a_network_outside_the_list_is_not_taken_away",
+        "compose_filter::a_service_of_a_network_outside_the_list_is_not_taken_away_in_steps_either",
         "endpoint_service_kind::a_service_moves_with_the_list_that_gives_it_up",
         "endpoint_service_kind::a_call_without_a_network_takes_no_service_of_a_network",
     ),
