@@ -382,7 +382,7 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operati
         plan.objects.append(dict(kind.returned(observed) or {}, state="present", title=title))
         return []
     world.settled.append((kind, item, request.state))
-    revision, earlier = world.revision, len(world.beforehand)
+    revision, earlier, later = world.revision, len(world.beforehand), len(world.afterwards)
     steps = _ask(kind, item, request.state, world)
     wanted = shown = kind.wanted(item, observed, world) if request.state == "present" else None
     if isinstance(kind, StepKind) and observed is not None:
@@ -391,7 +391,7 @@ def _plan_one(request: Request[Item], world: World, plan: _Plan) -> list[operati
         elif wanted == observed and (steps or world.beforehand[earlier:]):
             from .diff import headlines
 
-            done = headlines([*world.beforehand[earlier:], *steps])
+            done = headlines([*world.beforehand[earlier:], *steps, *world.afterwards[later:]])
             shown = dict(observed, done=done)  # something differs that the description does not show
     plan.before[title] = observed
     plan.after[title] = shown

@@ -258,7 +258,7 @@ options:
               - The services of systemd that run in the endpoint, such as V(nginx), see
                 M(dockerless.network.endpoint_service).
               - A service that runs elsewhere is restarted in the endpoint. One that is left out later leaves it, see
-                C(service_removal).
+                C(service_removal). One that runs in an endpoint of a network outside the list is refused.
             type: list
             elements: str
             default: []

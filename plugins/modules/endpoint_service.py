@@ -34,6 +34,8 @@ options:
         given.
       - Of a template, name an instance, such as V(postgresql@15-main). A service that a socket unit starts still
         listens on the host's network.
+      - Without O(network), one that runs in an endpoint of a network of the same project is refused, unless O(netns) is
+        the namespace of that endpoint.
     type: str
   netns:
     description: The namespace in which it runs. It must be there. With O(state=absent) it does not matter.

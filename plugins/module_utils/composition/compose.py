@@ -52,6 +52,8 @@ def compose(
     goes = scope.goes(names)
     _refuse_bridges_of_others(wanted, scope, goes)
     _refuse_bridges_by_hand(wanted)
+    _refuse_services_twice(wanted)
+    _refuse_services_of_others(wanted, report, goes)
     _refuse_subnets_of_others(wanted, report, scope, goes)
     _refuse_to_cut_off(wanted, report, goes)
     decide(wanted, report, goes, around)
@@ -323,18 +325,55 @@ def _with_sysctls(there: model.Namespace, endpoint: Endpoint, network: BridgeNet
 def _plan_services(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> list[model.EndpointService]:
     """Each unit once, with the label of a network that stays, or else of the first one in the list that names it."""
     listed = {network.label for network in networks}
-    noted = {item.unit: item.network for item in report.services if item.network not in listed}
+    noted = {(item.unit, item.netns): item.network for item in report.services if item.network not in listed}
     found: dict[tuple[str, str], model.EndpointService] = {}
+    for network, endpoint, unit in _asked_services(networks):
+        netns = endpoint.place.netns or ""
+        there = noted.get((unit, netns), "")
+        stays = there and marks.project_of(there) == network.project and not goes(there)
+        item = model.EndpointService(unit, netns, network=there if stays else network.label, endpoint=endpoint.name)
+        found.setdefault((unit, netns), item)
+    return list(found.values())
+
+
+def _asked_services(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[tuple[BridgeNetwork, Endpoint, str]]:
+    """Each unit with the endpoint that asks for it, and the network of that."""
     for network in networks:
         for endpoint in network.endpoints:
             for unit in endpoint.services:
-                netns, there = endpoint.place.netns or "", noted.get(unit, "")
-                label = (
-                    there if there and marks.project_of(there) == network.project and not goes(there) else network.label
-                )
-                item = model.EndpointService(unit, netns, network=label, endpoint=endpoint.name)
-                found.setdefault((unit, netns), item)
-    return list(found.values())
+                yield network, endpoint, unit
+
+
+def _refuse_services_twice(networks: t.Sequence[BridgeNetwork]) -> None:
+    """Raise InvalidRequest for a unit in two endpoints, whose objects may have the label of a third network."""
+    known: dict[str, tuple[str, str]] = {}
+    for network, endpoint, unit in _asked_services(networks):
+        netns, asker = endpoint.place.netns or "", "endpoint %s/%s" % (network.name, endpoint.name)
+        there, other = known.setdefault(unit, (netns, asker))
+        if there != netns:
+            from ..kinds.endpoint_service import refuse_two
+
+            refuse_two(unit, other, asker)
+
+
+def _refuse_services_of_others(networks: t.Sequence[BridgeNetwork], report: HostReport, goes: Goes) -> None:
+    """Raise InvalidRequest for a unit in an endpoint outside the list, whose own list would take it back.
+
+    One of another project is refused when its object is planned.
+    """
+    listed = {network.label for network in networks}
+    staying = {(item.network, item.netns) for item in report.endpoints if not goes(item.network)}
+    staying = {found for found in staying if marks.name_of(found[0]) and found[0] not in listed}
+    there = {item.unit: item for item in report.services if (item.network, item.netns) in staying}
+    for network, endpoint, unit in _asked_services(networks):
+        found = there.get(unit)
+        if found is None or found.netns == endpoint.place.netns:
+            continue
+        if marks.project_of(found.network) == network.project:
+            from ..kinds.endpoint_service import taken
+
+            what = network.name, endpoint.name, taken(unit, found.netns, found.network)
+            raise model.InvalidRequest("network %s: endpoint %s: %s" % what)
 
 
 def _plan_veths(

@@ -55,10 +55,7 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
                 raise model.InvalidRequest("netns: it is needed for unit %s." % item.unit)
             other = known.setdefault(item.unit, item)
             if other.netns != item.netns:
-                raise model.InvalidRequest(
-                    "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the"
-                    " same service, make a unit of another name." % (item.unit, _asker(other), _asker(item))
-                )
+                refuse_two(item.unit, _asker(other), _asker(item))
 
     def title(self, item: model.EndpointService) -> str:
         return "unit %s" % item.unit
@@ -86,7 +83,10 @@ class EndpointServiceKind(engine.EndpointKind[model.EndpointService], engine.Ste
                 )
             return item
         unit = world.units.planned(item.unit)
-        return replace(item, unit=unit.name) if unit.load == "loaded" else item
+        item = replace(item, unit=unit.name) if unit.load == "loaded" else item
+        if state == "present" and not marks.name_of(item.network):
+            _refuse_service_of_network(item, world)
+        return item
 
     def remark(self, item: model.EndpointService, world: World) -> None:
         sockets = [name for name in world.units.planned(item.unit).triggers if name.endswith(".socket")]
@@ -290,6 +290,20 @@ def _release(netns: str, world: World) -> list[operations.Operation]:
 # ---- refusals
 
 
+def refuse_two(unit: str, one: str, other: str) -> t.NoReturn:
+    """Raise InvalidRequest for a unit that two endpoints ask for."""
+    raise model.InvalidRequest(
+        "Unit %s is requested by %s and by %s; it can only run in one of them. For another instance of the same"
+        " service, make a unit of another name." % (unit, one, other)
+    )
+
+
+def taken(unit: str, netns: str, label: str) -> str:
+    """The refusal of a unit that the network of this label has in an endpoint, as the end of a message."""
+    text = "unit %s runs in endpoint %s of network %s already; take it out of that network's list first."
+    return text % (unit, netns, marks.name_of(label))
+
+
 def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:
     """Raise Conflict for a unit that cannot run in an endpoint."""
     if unit.load == "not-found":
@@ -313,6 +327,14 @@ def _refuse(item: model.EndpointService, unit: Unit, world: World) -> None:
             % (item.unit, model.enumerate_few([part for part in unit.parts if part.endswith(".service")]))
         )
     _refuse_namespaces_of_others(item, unit, world)
+
+
+def _refuse_service_of_network(item: model.EndpointService, world: World) -> None:
+    """Raise Conflict when a request without a network would take a unit from an endpoint of one in its project."""
+    netns, label = world.units.services().get(item.unit, (item.netns, ""))
+    same = marks.name_of(label) and marks.project_of(label) == marks.project_of(item.network)
+    if same and netns != item.netns and world.has_namespace(netns):
+        raise model.Conflict(model.capitalized(taken(item.unit, netns, label)))
 
 
 def _refuse_another_name(item: model.EndpointService, unit: Unit, world: World) -> None:

@@ -68,6 +68,21 @@ def test_a_number_that_is_a_name_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert said[0].startswith("network blue: endpoint 83: name: ") and "YAML makes 83 of" in said[0]
 
 
+def test_a_service_of_a_network_outside_the_list_is_not_taken_away_in_steps_either() -> None:
+    host = MemoryHost()
+    host.systemd = True
+    host.pid1.install("nginx.service", runs=True)
+    blue = {**BLUE, "endpoints": [{"name": "web", "services": ["nginx"]}]}
+    red = {"name": "red", "subnets": ["10.21.0.0/24"], "endpoints": [{"name": "app", "services": ["nginx"]}]}
+    make_networks([blue], world(host))
+
+    with pytest.raises(AnsibleFilterError, match=r"app: unit nginx\.service runs in endpoint web of network blue"):
+        compose_filter([red], facts(world(host)))
+    made = compose_filter([{**BLUE, "endpoints": [{"name": "web"}]}, red], facts(world(host)))
+    [service] = made["present"]["endpoint_service"]
+    assert (service["unit"], service["netns"], service["network"]) == ("nginx.service", "app", "red")
+
+
 def test_sysctls_of_an_interface_wait_for_it() -> None:
     """A namespace is made before the interface in it; the last step of the role writes what is left."""
     keys = {"net.ipv4.ip_unprivileged_port_start": "80", "net.ipv4.conf.eth0.arp_ignore": "1"}

@@ -206,6 +206,8 @@ def test_a_service_that_was_stopped_is_started(host: SystemdHost) -> None:
     once(host, *wanted(view("web")))
     host.told()
     host.runs = False
+    seen = once(host, *wanted(view("web")), check_mode=True)
+    assert f'  done: ["systemctl start --job-mode=ignore-dependencies {NAMES_UNIT}"]\n' in seen.after
     converge(host, *wanted(view("web")))
     assert host.told() == ["start"]
 

@@ -445,6 +445,7 @@ BLUE: dict[str, Any] = {
     "subnets": ["10.20.0.0/24"],
     "endpoints": [{"name": "www", "services": ["nginx"]}, {"name": "db"}],
 }
+RED: dict[str, Any] = {"name": "red", "subnets": ["10.30.0.0/24"]}
 
 
 def test_services_come_and_go_with_endpoints(host: MemoryHost) -> None:
@@ -462,6 +463,64 @@ def test_services_come_and_go_with_endpoints(host: MemoryHost) -> None:
     assert not any("Still living" in warning for warning in outcome.warnings)
     commands = list(outcome.commands)
     assert commands.index("systemctl restart nginx.service") < commands.index("ip netns delete www")
+
+
+@pytest.mark.parametrize("netns", ["s1", "www"])  # the other network is in the second one as well
+def test_one_unit_for_two_endpoints_of_a_list_is_refused_with_their_own_network(host: MemoryHost, netns: str) -> None:
+    make_networks([BLUE], world(host))
+    one = {"name": "s1", "netns": netns, "services": ["nginx"]}
+    red = {**RED, "endpoints": [one, {"name": "s2", "services": ["nginx.service"]}]}
+    with pytest.raises(InvalidRequest, match="requested by endpoint red/s1 and by endpoint red/s2"):
+        make_networks([red], world(host))
+
+
+TAKEN = r"unit nginx\.service runs in endpoint www of network blue already; take it out of that network's list first"
+TAKING = {**RED, "endpoints": [{"name": "app", "services": ["nginx"]}]}
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_service_of_a_network_outside_the_list_is_not_taken_away(host: MemoryHost, check_mode: bool) -> None:
+    make_networks([BLUE], world(host))
+    with pytest.raises(InvalidRequest, match="network red: endpoint app: " + TAKEN):
+        make_networks([TAKING], world(host, check_mode=check_mode))
+    assert home(host) == "www"
+
+    make_networks([{**BLUE, "endpoints": [{"name": "www"}]}], world(host))
+    make_networks([TAKING], world(host))
+    assert home(host) == "app"
+
+
+@pytest.mark.parametrize(
+    ("blue", "scope"),
+    [
+        ([{**BLUE, "endpoints": [{"name": "www"}]}], Scope()),
+        ([{**BLUE, "endpoints": []}], Scope()),
+        ([], Scope(prune="project")),
+    ],
+)
+def test_a_service_moves_with_the_list_that_gives_it_up(
+    host: MemoryHost, blue: list[dict[str, Any]], scope: Scope
+) -> None:
+    make_networks([BLUE], world(host))
+    make_networks([*blue, TAKING], world(host), scope)
+    assert home(host) == "app"
+    assert not make_networks([*blue, TAKING], world(host), scope).changed
+
+
+def test_a_service_moves_out_of_an_endpoint_that_is_no_more(host: MemoryHost) -> None:
+    make_networks([BLUE], world(host))
+    drop_in = host.files[DROP_IN]
+    make_networks([BLUE], world(host), Scope(state="absent"))
+    host.files[DROP_IN] = drop_in
+    make_networks([TAKING], world(host))
+    assert home(host) == "app"
+
+
+def test_a_call_without_a_network_takes_no_service_of_a_network(host: MemoryHost) -> None:
+    make_networks([BLUE], world(host))
+    with pytest.raises(Conflict, match="U" + TAKEN[1:]):
+        service(host, netns="app")
+    assert not service(host, netns="www").changed
 
 
 def test_a_port_that_the_service_itself_has_on_the_host_is_free_for_it(host: MemoryHost) -> None:
