@@ -383,6 +383,14 @@ class TestWays:
         with shared.server("web", 80):
             assert shared.check("sql", "web", 80, active=active)["packet"].startswith(f"{DB} > {WEB}:80")
 
+    @pytest.mark.parametrize("origin", ["web", "app"])
+    def test_the_host_by_name(self, shared: PathWorld, origin: str, active: bool) -> None:
+        """It is the gateway, as for programs in the endpoint, and not another address of the host."""
+        gateway = shared.must("ip", "netns", "exec", origin, "getent", "ahostsv4", "host").split()[0]
+        with shared.server("host", 99, address=gateway):
+            found = shared.check(origin, "host", 99, active=active)
+        assert found["verdict"] == "arrives" and f"> {gateway}:99/tcp" in found["packet"], found
+
     def test_udp(self, shared: PathWorld, active: bool) -> None:
         """It arrives whether the service answers or not; only in the latter case there is something to wait for."""
         with shared.server("web", 53, "udp") as listener:
