@@ -615,6 +615,10 @@ BREAKERS = {
         "path_question::the_host_is_called_host_as_the_sender_knows_it",
         "path_question::a_source_that_is_no_address_is_refused_before_the_host_is_looked_up",
     ),
+    "a port by its name is taken for a part of the endpoint's name, of which there is none": (
+        "path_entry::what_does_not_fit_together_is_refused[^to: app:http: http is no port number; write one like 80]",
+        "path_entry::what_does_not_fit_together_is_refused[TCP is not a valid protocol; write one of tcp]",
+    ),
 }
 CASES = {**REPORTS, **NEW_USERS, **BREAKERS}
 
@@ -646,6 +650,6 @@ def test_every_case_has_its_test_and_that_of_a_sibling(case: str) -> None:
 
 
 def test_no_case_is_lost() -> None:
-    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 64)
-    assert len(CASES) == 129
+    assert (len(REPORTS), len(NEW_USERS), len(BREAKERS)) == (31, 34, 65)
+    assert len(CASES) == 130
     assert not is_there("bad_input::no_such_test") and not is_there("bad_input::bad_input[no-such-case]")
