@@ -37,6 +37,8 @@ options:
     description:
       - Where the packet goes. An address, or the name of an endpoint, for which C(NAME.NETWORK) chooses the address in
         one of its networks.
+      - V(host) is the host. From an endpoint it stands for the gateway, as in the hosts file of the endpoint and in
+        C(allow) of a network. From outside it stands for the address of the interface by which the packet comes in.
       - Other names, such as aliases, are looked up in the hosts file of the endpoint that O(from) names, or in those of
         all endpoints if the packet does not come from one. DNS is not asked, so give the address of another machine.
       - For a published port this is an address of the host.

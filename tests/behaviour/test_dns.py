@@ -240,6 +240,17 @@ def test_each_endpoint_asks_a_server_of_its_own(world: World) -> None:
     }
     assert world.answers(world.fleet.place(HOST, "hsm"), "10.22.0.1", OUTSIDE) == {"10.22.0.1": "REFUSED", OUTSIDE: ""}
 
+    # who asks why nobody answers is told which unit does
+    question = {"from": "web", "to": "127.0.0.53:53/udp"}
+    world.run(f"systemctl stop {UNIT}")
+    for active in (True, False):
+        found = world.do("path_check", **question, active=active).data
+        told = found["verdict"], found["layer"], found["owner"]
+        assert told == ("refused", "service", "this collection"), found
+        assert f"{UNIT} has to answer" in found["reason"], found
+    world.run(found["advice"].rpartition(": ")[2])
+    assert world.dig("web", "db") == "10.20.0.3"
+
     # servers of the host are read again, and the next one is asked when one is gone
     world.run(f"printf 'nameserver 192.0.2.99\\nnameserver {OUTSIDE}\\n' > /tmp/r; mv /tmp/r /etc/resolv.conf")
     assert world.dig("web", "later.outside.example") == "203.0.113.80"

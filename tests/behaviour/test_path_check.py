@@ -383,6 +383,22 @@ class TestWays:
         with shared.server("web", 80):
             assert shared.check("sql", "web", 80, active=active)["packet"].startswith(f"{DB} > {WEB}:80")
 
+    @pytest.mark.parametrize("origin", ["web", "app"])
+    def test_the_host_by_name(self, shared: PathWorld, origin: str, active: bool) -> None:
+        """It is the gateway, as for programs in the endpoint, and not another address of the host."""
+        gateway = shared.must("ip", "netns", "exec", origin, "getent", "ahostsv4", "host").split()[0]
+        with shared.server("host", 99, address=gateway):
+            found = shared.check(origin, "host", 99, active=active)
+        assert found["verdict"] == "arrives" and f"> {gateway}:99/tcp" in found["packet"], found
+
+    @pytest.mark.parametrize("source", [NEIGHBOUR, SIX[NEIGHBOUR], "198.51.100.2"])
+    def test_the_host_by_name_from_outside(self, shared: PathWorld, source: str, active: bool) -> None:
+        """Its address on the link by which the packet comes in."""
+        to = {NEIGHBOUR: HOST, SIX[NEIGHBOUR]: f"[{SIX[HOST]}]"}.get(source, "198.51.100.1")
+        with shared.server("host", 99, address=to.strip("[]")):
+            found = shared.check("outside", "host", 99, source_address=source, active=active)
+        assert found["verdict"] == "arrives" and f"> {to}:99/tcp" in found["packet"], found
+
     def test_udp(self, shared: PathWorld, active: bool) -> None:
         """It arrives whether the service answers or not; only in the latter case there is something to wait for."""
         with shared.server("web", 53, "udp") as listener:

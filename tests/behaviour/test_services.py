@@ -155,6 +155,16 @@ def test_services_live_in_endpoints(world: World) -> None:
     assert world.pids("nginx", "app", "private") == running
     assert world.run("systemctl is-active fails; ls /etc/systemd/system/fails.service.d || true") == "active\n"
 
+    # who asks why one does not answer is told that it was stopped, and what starts it
+    question = {"from": "web", "to": "api", "port": 8000}
+    world.run("systemctl stop app")
+    for active in (True, False):
+        found = world.do("path_check", **question, active=active).data
+        assert (found["verdict"], found["layer"], found["owner"]) == ("refused", "service", None), found
+        assert "app.service (inactive)" in found["reason"], found
+    world.run(found["advice"].rpartition(": ")[2])
+    assert eventually(lambda: world.do("path_check", **question).data["verdict"] == "arrives")
+
     # out of the list it is stopped, or runs on the host again; with the network everything goes
     stopped = world.do("bridge_network", networks=network(web=["nginx"], api=["app"]), service_removal="stop")
     assert stopped.data["services"] == [{"unit": "private.service", "netns": "", "action": "stopped"}]

@@ -30,7 +30,7 @@ BOUNDS = {
     "nat_masquerade": (125, 575),
     "netns": (129, 614),
     "network_info": (152, 762),
-    "path_check": (151, 799),
+    "path_check": (152, 799),
     "port_publish": (125, 579),
     "sysctl_forward": (124, 565),
     "veth": (127, 598),

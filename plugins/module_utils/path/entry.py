@@ -14,7 +14,8 @@ from ..kernel.netfilter import Runner
 from .check import check
 from .question import Question
 
-_TARGET = re.compile(r"^(\[[^][]+\]|[^][:/]+)(?::([0-9]+))?(?:/([a-z]+))?$")
+_NO_PORT = re.compile(r"^(?:\[[^][]+\]|[^][:/]+):(?![0-9]+/)([^][:/]+)(?:/[^][:/]*)?$")
+_TARGET = re.compile(r"^(\[[^][]+\]|[^][:/]+)(?::([0-9]+))?(?:/([A-Za-z]+))?$")
 PROTOCOLS = ("tcp", "udp", "icmp")
 ARGUMENTS: arguments.Arguments = {
     "from": {"type": "str", "required": True},
@@ -76,6 +77,9 @@ def question_of(params: arguments.Options, check_mode: bool) -> Question:
 def target(text: str) -> tuple[str, int | None, str]:
     """Address or name, port and protocol in ADDRESS:PORT/PROTOCOL; the last two may be left out."""
     match = _TARGET.match(text)
+    wrong = _NO_PORT.match(text) if match is None else None
+    if wrong is not None:
+        raise model.InvalidRequest("to: %s: %s is no port number; write one like 80." % (text, wrong[1]))
     if match is None:
         return text, None, ""  # an IPv6 address
     name, port, protocol = match.groups()

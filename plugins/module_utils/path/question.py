@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import typing as t
 
 from .. import model
 from ..records import dataclass, replace
@@ -138,17 +139,21 @@ def _nobody(topology: Topology, name: str, option: str) -> model.InvalidRequest:
 
 
 def _given_source(question: Question, to: model.Address) -> model.Address | None:
+    source = _parsed_source(question)
+    if source is not None and source.version != to.version:
+        raise model.InvalidRequest("source_address: %s is of the other address family than %s." % (source, to))
+    return source
+
+
+def _parsed_source(question: Question) -> model.Address | None:
     if not question.source_address:
         return None
     try:
-        source = ipaddress.ip_address(question.source_address)
+        return ipaddress.ip_address(question.source_address)
     except ValueError:
         raise model.InvalidRequest(
             "source_address: %r is not a valid IP address; write it like 192.0.2.7." % question.source_address
         ) from None
-    if source.version != to.version:
-        raise model.InvalidRequest("source_address: %s is of the other address family than %s." % (source, to))
-    return source
 
 
 def _address(topology: Topology, origin: Node | None, question: Question) -> model.Address:
@@ -165,20 +170,57 @@ def _address(topology: Topology, origin: Node | None, question: Question) -> mod
 
 
 def _address_by_name(topology: Topology, origin: Node | None, question: Question) -> model.Address:
-    node = _named(topology, question.to)
-    own = topology.called(question.to, origin) if node is None else _addresses(topology, node, question.to)
-    if node is None and not own:
-        raise _nobody(topology, question.to, "to")
-    if question.source_address:
-        version = 6 if ":" in question.source_address else 4
-        own = [one for one in own if one.version == version]
+    source = _parsed_source(question)
+    own = [one for one in _meanings(topology, origin, question) if source is None or one.version == source.version]
     if not own:
         raise model.InvalidRequest(
             "to: %s has no address to send to; write an address instead of the name." % question.to
         )
-    networks = [one.network for nic in origin.nics.values() for one in nic.addresses] if origin is not None else []
-    near = [one for one in own if any(one in network for network in networks if network.version == one.version)]
+    # the hosts file of an endpoint has the gateways in the order in which programs take them
+    near = [] if question.to == HOST_NAME else [one for one in own if _is_near(origin, one)]
     return min(near or own, key=lambda one: one.version)
+
+
+def _meanings(topology: Topology, origin: Node | None, question: Question) -> t.Sequence[model.Address]:
+    """The addresses for which a name stands where the packet comes from."""
+    name = question.to
+    if name == HOST_NAME and origin is None:
+        found = _where_it_enters(topology.host, question)
+    elif name == HOST_NAME and origin is not topology.host:
+        found = topology.called(name, origin) or _gateways(topology.host, origin)
+    else:
+        found = []
+    node = _named(topology, name)
+    found = found or (topology.called(name, origin) if node is None else _addresses(topology, node, name))
+    if node is None and not found:
+        raise _nobody(topology, name, "to")
+    return found
+
+
+def _where_it_enters(host: Node, question: Question) -> list[model.Address]:
+    """The addresses of the host on the links by which packets come in from outside."""
+    from .default_route import default_route
+
+    source = _parsed_source(question)
+    if source is not None:
+        way = host.route(Packet(source=source, to=source), checked=False)
+        links: dict[int, str] = {source.version: way.link}
+    else:
+        defaults = {version: default_route(host, version) for version in (4, 6)}
+        links = {version: found.link for version, found in defaults.items() if found is not None}
+    own = [host.own_address(link, version) for version, link in links.items()]
+    return [one for one in own if one is not None]
+
+
+def _gateways(host: Node, origin: Node | None) -> list[model.Address]:
+    """The addresses of the host in the networks of an endpoint that has no hosts file."""
+    own = [one.ip for nic in host.nics.values() for one in nic.addresses]
+    return [one for one in own if _is_near(origin, one)]
+
+
+def _is_near(origin: Node | None, address: model.Address) -> bool:
+    own = [one for nic in origin.nics.values() for one in nic.addresses] if origin is not None else []
+    return any(one.version == address.version and not one.is_link_local and address in one.network for one in own)
 
 
 def _addresses(topology: Topology, node: Node, name: str) -> list[model.Address]:

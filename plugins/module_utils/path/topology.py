@@ -41,6 +41,9 @@ from .packet import Packet
 from .rules import Chain, Filter
 from .save_rules import chains_of_save
 
+if t.TYPE_CHECKING:
+    from .idle import Idle
+
 Run = t.Callable[[t.Sequence[str], t.Optional[str]], tuple[int, str, str]]
 T = t.TypeVar("T")
 
@@ -479,6 +482,12 @@ class Topology:
         with contextlib.suppress(FirewallError):
             session.open()
         return list(session.ports)
+
+    def idle(self, node: Node, packet: Packet) -> Idle | None:
+        """Why nothing listens in an endpoint, as far as units of systemd explain it."""
+        from .idle import why
+
+        return why(self._host, node.name, packet.to, packet.dport)
 
     def called(self, name: str, asker: Node | None) -> list[model.Address]:
         """The addresses of a name, such as an alias, by the hosts file of an endpoint, or by those of all of them."""

@@ -24,6 +24,9 @@ from .wire import Wire, firewall, named_outcome, reverse_path
 from .words import ARRIVES, LOST, REFUSED, UNANSWERED, Ending, Layer
 from .words import UNKNOWN as NOT_KNOWN
 
+if t.TYPE_CHECKING:
+    from .idle import Idle
+
 _HOPS = 12
 _IP_FAMILIES = ("inet", "ip", "ip6")
 _ROUTING = "Look at the rules of routing (ip rule), and at the routes in their tables: ip route show table all"
@@ -374,13 +377,15 @@ class Walk(Follower):
             return
         if self._is_unpublished(node, packet, [one.address for one in here]):
             return
-        reason, advice = self._elsewhere(node, packet, here) if here else self._nobody_listens(node, packet)
+        idle = None if here or node.is_host else self.topology.idle(node, packet)
+        reason, advice = self._elsewhere(node, packet, here) if here else self._nobody_listens(node, packet, idle)
         sent = self.trail.changes.get("dport") or self.trail.changes.get("to")
         if sent is not None and not whose.is_ours(sent[1].chain):
             reason += "; a rule that is not of this collection sends the packet there: %s" % sent[1].because
             advice = "Start the service there if that rule is right. If not: %s" % remedies.without(*sent)
             self._stop(REFUSED, "publish", at(sent[0]), reason, advice, packet, owner=whose.of_rule(*sent))
-        self._stop(REFUSED, "service", at(node), reason, advice, packet)
+        owner = idle.owner if idle is not None else ""
+        self._stop(REFUSED, "service", at(node), reason, advice, packet, owner=owner)
 
     def _elsewhere(self, node: Node, packet: Packet, here: t.Sequence[model.Listener]) -> tuple[str, str]:
         where = ", ".join(sorted({str(one.address) for one in here}))
@@ -389,7 +394,7 @@ class Walk(Follower):
         everywhere = "0.0.0.0" if packet.version == 4 else "::"
         return reason, "Let the service listen on %s, or on %s." % (everywhere, packet.to)
 
-    def _nobody_listens(self, node: Node, packet: Packet) -> tuple[str, str]:
+    def _nobody_listens(self, node: Node, packet: Packet, idle: Idle | None) -> tuple[str, str]:
         reason = "nothing listens on port %d/%s in %s" % (packet.dport, packet.protocol, _called(node))
         lost = None if node.is_host else self._left_behind(node, packet)
         if lost is not None:
@@ -398,6 +403,8 @@ class Walk(Follower):
             return reason % lost.name, "Restart the service of %s, inside %s." % (lost.name, _called(node))
         if node.is_host:
             return reason, "Start the service on the host."
+        if idle is not None:
+            return "%s, %s" % (reason, idle.reason), idle.advice
         how = remedies.inside(node, "COMMAND")
         advice = "Start the service inside %s: name its unit in the endpoint's `services`, or start it by hand: %s"
         return reason, advice % (_called(node), how)

@@ -30,7 +30,7 @@ class Node:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def route(self, unused: object) -> Any:
+    def route(self, unused: object, checked: bool = True) -> Any:
         way = {"source": ip_address("10.20.0.2"), "error": "", "gateway": ip_address("192.0.2.254")}
         return SimpleNamespace(**way, is_local=False, link="eth0")
 
@@ -114,6 +114,44 @@ def test_an_alias_stands_for_the_addresses_in_the_hosts_file() -> None:
 
     start = find_start(Topology(), question)  # type: ignore[arg-type]
     assert str(start.packet) == "fd00:20::2 > [fd00:20::3]:80"
+
+
+CARDS = {
+    "mgmt0": SimpleNamespace(is_ours=False, name="mgmt0", addresses=[ip_interface("198.51.100.9/24")]),
+    "br-blue": SimpleNamespace(is_ours=True, name="br-blue", addresses=[ip_interface("10.20.0.1/24")]),
+}
+
+
+@pytest.mark.parametrize(
+    ("origin", "named", "source", "to"),
+    [
+        ("web", ["10.21.0.1", "10.20.0.1", "fd00:20::1"], "", "10.21.0.1"),  # the first line, as programs read it
+        ("web", ["10.20.0.1", "fd00:20::1"], "fd00:20::2", "fd00:20::1"),
+        ("web", [], "", "10.20.0.1"),  # without a hosts file
+        ("host", ["10.20.0.1"], "", "198.51.100.9"),
+        ("outside", ["10.20.0.1"], "198.51.100.7", "192.0.2.11"),  # by eth0
+    ],
+)
+def test_the_host_is_called_host_as_the_sender_knows_it(
+    origin: str, named: list[str], source: str, to: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host: Any = Topology.host
+    card = SimpleNamespace(addresses=[ip_interface("10.20.0.2/24")])
+    monkeypatch.setattr(host, "nics", {**CARDS, "eth0": None} if origin == "outside" else CARDS)
+    monkeypatch.setattr(host, "is_host", True, raising=False)
+    monkeypatch.setattr(
+        host, "own_address", lambda link, version: {"eth0": ip_address("192.0.2.11")}[link], raising=False
+    )
+    monkeypatch.setattr(Topology, "called", lambda self, name, asker: list(map(ip_address, named)))
+    monkeypatch.setattr(Node, "nics", {"eth0": card})
+
+    start = find_start(Topology(), Question(origin=origin, to="host", port=53, source_address=source))  # type: ignore[arg-type]
+    assert str(start.packet.to) == to
+
+
+def test_a_source_that_is_no_address_is_refused_before_the_host_is_looked_up() -> None:
+    with pytest.raises(InvalidRequest, match=r"^source_address: 'router' is not a valid IP address"):
+        find_start(Topology(), Question(origin="outside", to="host", source_address="router"))  # type: ignore[arg-type]
 
 
 def test_who_has_no_source_is_told_by_name() -> None:
