@@ -149,17 +149,9 @@ class Walk(Follower):
         if way.kind in ("blackhole", "unreachable", "prohibit", "throw"):
             self._dead_route(node, packet, way.kind)
         if node.is_host and not way.is_local:
-            if not self._is_for_these(node, packet, way):
-                # a less specific route is taken since that of the bridge is lost
-                self._must_go_to_its_bridge(node, way.link, packet)
+            self._must_go_to_its_bridge(node, way.link, packet)
             self._must_lead_home(node, packet, way)
         return way
-
-    def _is_for_these(self, host: Node, packet: Packet, way: Way) -> bool:
-        """Whether a route of its own, or a rule, leads the packets to this address."""
-        found, network = host.match(packet.to), "%s/%d" % (packet.to, packet.to.max_prefixlen)
-        by_rule = found.table not in (0, model.MAIN_TABLE)
-        return found.link == way.link and (by_rule or found.words.partition(" ")[0] == network)
 
     def _must_lead_home(self, host: Node, packet: Packet, way: Way) -> None:
         """Packets for an endpoint leave by its bridge, unless somebody else has the address where they go."""
@@ -741,7 +733,8 @@ class Walk(Follower):
             self.trail.stop(lost, packet)
 
     def _must_go_to_its_bridge(self, host: Node, link: str, packet: Packet) -> None:
-        """Check the bridge of the endpoint that a packet goes to: its address brings the route."""
+        """Check the bridge of the endpoint that a packet goes to: its address brings the route, and without that a less
+        specific one is taken."""
         bridge = self._bridge_before(host, packet)
         if bridge is not None and bridge.is_ours and bridge.name != link and not self._is_led_away(host, link, packet):
             self.wire.must_be_up(host, bridge, packet)

@@ -11,12 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.dockerless.network.plugins.module_utils.model import HOST, Address
+from ansible_collections.dockerless.network.plugins.module_utils.model import HOST
 from ansible_collections.dockerless.network.plugins.module_utils.path.packet import Packet
 from ansible_collections.dockerless.network.plugins.module_utils.path.rules import Filter
 from ansible_collections.dockerless.network.plugins.module_utils.path.topology import (
     NUD_PERMANENT,
-    Match,
     Neighbour,
     Nic,
     Node,
@@ -50,9 +49,6 @@ class OneHost(Node):
 
     def route(self, packet: Packet, come_by: str = "", to: t.Any = None, checked: bool = True) -> Way:
         return Way("unicast", "eth0", ROUTER)
-
-    def match(self, to: Address) -> Match:
-        return Match()
 
     def sysctl(self, key: str) -> int:
         return self._sysctls.get(key.rpartition("/")[2], 0)
