@@ -11,7 +11,7 @@ from .. import marks, model, parsing
 from ..records import replace
 from ..report import EndpointReport, HostReport
 from .names import Names
-from .networks import Aliases, BridgeNetwork, Endpoint, aliases
+from .networks import Aliases, BridgeNetwork, Endpoint, aliases, given_aliases
 from .scope import Goes
 from .sections import Noted, Section, noted
 from .surroundings import NOTHING_AROUND, Surroundings
@@ -51,15 +51,12 @@ def known_names(
 def _refuse_unknown(networks: t.Sequence[BridgeNetwork], report: HostReport) -> None:
     """Raise InvalidRequest for aliases in a network that does not exist, in the list or on the host."""
     known = {network.name for network in networks} | {marks.name_of(network.network) for network in report.networks}
-    for network in networks:
-        for endpoint in network.endpoints:
-            value = endpoint.options.get("aliases")
-            for name in map(str, value) if isinstance(value, t.Mapping) else ():
-                if name not in known:
-                    raise model.InvalidRequest(
-                        "network %s: endpoint %s: aliases: there is no network %r, in the list or on the host."
-                        % (network.name, endpoint.name, name)
-                    )
+    for network, endpoint, name, unused in given_aliases(networks):
+        if name not in known:
+            raise model.InvalidRequest(
+                "network %s: endpoint %s: aliases: there is no network %r, in the list or on the host."
+                % (network.name, endpoint.name, name)
+            )
 
 
 def name_views(known: Known, report: HostReport, networks: t.Sequence[BridgeNetwork]) -> list[model.NameView]:

@@ -487,14 +487,20 @@ def mac_address(addresses: t.Sequence[model.Interface]) -> str:
 def aliases(networks: t.Sequence[BridgeNetwork]) -> Aliases:
     """All aliases in a list; an endpoint may also have those for its other networks."""
     found: dict[tuple[str, model.Place], list[str]] = {}
+    for network, endpoint, name, given in given_aliases(networks):
+        found.setdefault((name, endpoint.place), []).extend(_read_aliases(given, endpoint, network))
+    return found
+
+
+def given_aliases(networks: t.Sequence[BridgeNetwork]) -> t.Iterator[tuple[BridgeNetwork, Endpoint, str, object]]:
+    """Each endpoint with the name of a network, its own or another one, and the aliases that it is given for that."""
     for network in networks:
         for endpoint in network.endpoints:
             value = endpoint.options.get("aliases")
             if value is not None and value != "":
                 by_network = value if isinstance(value, t.Mapping) else {network.name: value}
                 for name, given in by_network.items():
-                    found.setdefault((str(name), endpoint.place), []).extend(_read_aliases(given, endpoint, network))
-    return found
+                    yield network, endpoint, str(name), given
 
 
 def _read_aliases(value: object, endpoint: Endpoint, network: BridgeNetwork) -> list[str]:
