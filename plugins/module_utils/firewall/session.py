@@ -212,9 +212,8 @@ class FirewallSession:
         found = measures(self.foreign, self.current, desired, jumps)
         if desired.policies or desired.masquerades or desired.ports:
             around = _around(default_link, links)
-            kept = backend.kept_jumps(self._source.raw, desired)
-            after = {**jumps, **dict.fromkeys(kept)}
-            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed, False, after, kept):
+            after = {**jumps, **dict.fromkeys(backend.kept_jumps(self._source.raw, desired))}
+            for obstacle in obstacles(self.foreign, desired, self._holder, around, found.passed, jumps=after):
                 warn(obstacle + ".")
         self._warn_of_troubles(warn)
         return found

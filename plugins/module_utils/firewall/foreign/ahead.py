@@ -30,7 +30,10 @@ def sentences(
     around: reader.Around,
     kept: t.Container[backend.BaseChain] | None = None,
 ) -> list[str]:
-    """Such rules in sentences, each with the first of our packets that it takes; ``kept``: as in obstacles.py."""
+    """Such rules in sentences, each with the first of our packets that it takes.
+
+    ``kept``: the base chains whose jumps to ours stay where they are; None for all of them.
+    """
     marked = any(r.marks for table in foreign.tables() for chain in table.chains.values() for r in chain.rules)
     found: dict[int, droppers.Dropper] = {}
     for table, base, behind in _behind(foreign, kept):

@@ -43,13 +43,12 @@ def obstacles(
     passed: t.Container[tuple[BaseChain, str]] = (),
     thorough: bool = False,
     jumps: t.Mapping[BaseChain, int | None] | None = None,
-    kept: t.Container[BaseChain] | None = None,
 ) -> list[str]:
     """Rules of others that override ours, a sentence each.
 
     ``passed``: base chains, with ways, that let our packets pass; ``thorough``: look behind a rule that may have let
-    them pass; ``jumps``: the number of our rules that a run leaves at the top of base chains; ``kept``: the base chains
-    whose jumps to ours a run leaves where they are, behind rules of others or not (None: all of them).
+    them pass; ``jumps``: the number of our rules that a run leaves at the top of base chains, or None for those whose
+    jumps to ours it leaves where they are, behind rules of others or not; without it, all of them stay.
     """
     closing = [
         obstacle
@@ -66,6 +65,7 @@ def obstacles(
         from .droppers import sentences as about
 
         sentences += about(single, jumps)
+    kept = None if jumps is None else [base for base, number in jumps.items() if number is None]
     if any(_jumps_behind(table, chain, kept) for table in foreign.tables() for chain in table.chains.values()):
         from . import ahead
 
