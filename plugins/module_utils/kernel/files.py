@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import typing as t
@@ -106,16 +107,23 @@ def set_rights(path: str, mode: int) -> None:
         os.close(fd)
 
 
+@functools.lru_cache(maxsize=1)
+def _statx() -> t.Any:
+    """The function statx(2) of the C library, which Python's os module lacks; None if that has none."""
+    import ctypes
+
+    return getattr(ctypes.CDLL(None, use_errno=True), "statx", None)
+
+
 def attributes(path: str) -> int:
     """The attributes of a file or a folder, such as those of chattr(1); 0 where nobody can tell."""
-    import ctypes  # Python's os module has no statx(2)
+    import ctypes
     import struct
 
-    answer = ctypes.create_string_buffer(_STATX_SIZE)
-    try:
-        ask = ctypes.CDLL(None, use_errno=True).statx
-    except AttributeError:
+    ask = _statx()
+    if ask is None:
         return 0
+    answer = ctypes.create_string_buffer(_STATX_SIZE)
     arguments = ctypes.c_int(_AT_FDCWD), os.fsencode(path), ctypes.c_int(_AT_SYMLINK_NOFOLLOW), ctypes.c_uint(0), answer
     return 0 if ask(*arguments) else int(struct.unpack_from("=Q", answer, _ATTRIBUTES)[0])
 
