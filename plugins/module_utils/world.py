@@ -161,8 +161,7 @@ class World:
 
     def has_odd_rules(self, place: model.Place) -> bool:
         """Whether a namespace has rules of routing of others, besides those to the usual tables."""
-        usual = (model.LOCAL_TABLE, model.MAIN_TABLE, model.DEFAULT_TABLE)
-        return not self.is_new(place) and any(not r.ours and r.table not in usual for r in self.lookups(place))
+        return not self.is_new(place) and any(not r.ours and r.table not in model.TABLES for r in self.lookups(place))
 
     @property
     def revision(self) -> tuple[int, ...]:
@@ -732,8 +731,7 @@ class World:
 
         For IPv4, the kernel keeps both in one table until there are more rules (fib_unmerge).
         """
-        usual = (model.LOCAL_TABLE, model.MAIN_TABLE, model.DEFAULT_TABLE)
-        return version == 6 or any(r.version == 4 and r.table not in usual for r in self.lookups(place))
+        return version == 6 or any(r.version == 4 and r.table not in model.TABLES for r in self.lookups(place))
 
     def keeps_subnet(self, place: model.Place, entry: state.RouteEntry, link: state.Link) -> bool:
         """Whether a route may stand for the one that the kernel has added for an address of a link.
