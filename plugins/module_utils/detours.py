@@ -118,7 +118,7 @@ class Detours:
         """The clause for a route of the tables main and local, unless it leads to the link."""
         if entry is None or (entry.link == link and not entry.kind):
             return
-        to, whose, away = entry.route.to, _whose(entry.protocol), _link(entry)
+        to, whose, away = entry.route.to, _whose(entry.protocol), _shown(entry.link)
         if entry.kind:
             from .link_operations import barrier_command
 
@@ -144,7 +144,7 @@ class Detours:
         where = (
             "are stopped by a route of type %s" % entry.kind
             if entry.kind
-            else "leave by %s" % (_link(entry) + _via(entry))
+            else "leave by %s" % (_shown(entry.link) + _via(entry))
         )
         remedy = "delete it with '%s'" % self._rule_command(rule, "del")
         if rule.priority:
@@ -159,9 +159,9 @@ class Detours:
 
     def _rule_command(self, rule: decode.RuleEntry, verb: str, *words: object) -> str:
         """The command that deletes a rule, or adds one before it."""
-        six, pref = ("-6",) if rule.source.version == 6 else (), rule.priority - (verb == "add")
         from . import operations
 
+        six, pref = ("-6",) if rule.source.version == 6 else (), rule.priority - (verb == "add")
         return _shown(operations.inside(self._place, "ip", *six, "rule", verb, *words, "pref", pref))
 
     @staticmethod
@@ -203,14 +203,9 @@ def _order(entry: state.RouteEntry) -> tuple[int, int, bool, int]:
     return -route.to.prefixlen, route.metric or 0, own, entry.rank
 
 
-def _shown(command: str) -> str:
-    """A command in a text with a place, which stays the only one."""
-    return command.replace("%", "%%")
-
-
-def _link(entry: state.RouteEntry) -> str:
-    """The link of a route in a text with a place, which stays the only one."""
-    return entry.link.replace("%", "%%")
+def _shown(words: str) -> str:
+    """A command or a link in a text with a place, which stays the only one."""
+    return words.replace("%", "%%")
 
 
 def _via(entry: state.RouteEntry) -> str:

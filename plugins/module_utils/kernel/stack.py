@@ -52,7 +52,7 @@ class Stack:
         return self._cache.get("routes", lambda: [entry for entry in self._all_routes() if not entry.kind])
 
     def barriers(self) -> t.Sequence[state.RouteEntry]:
-        """The routes of the main table that lead nowhere, or that make packets the stack's own; such a blackhole.
+        """The routes of the main table that lead nowhere, such as a blackhole, or that make packets the stack's own.
 
         In the table local, these are all routes that the kernel has not made.
         """
