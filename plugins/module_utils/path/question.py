@@ -206,7 +206,7 @@ def _where_it_enters(host: Node, question: Question) -> list[model.Address]:
         way = host.route(Packet(source=source, to=source), checked=False)
         links: dict[int, str] = {source.version: way.link}
     else:
-        defaults = {version: default_route(host, version) for version in (4, 6)}
+        defaults = {version: default_route(host, version) for version in model.VERSIONS}
         links = {version: found.link for version, found in defaults.items() if found is not None}
     own = [host.own_address(link, version) for version, link in links.items()]
     return [one for one in own if one is not None]
